@@ -1,0 +1,83 @@
+"""The functions a user calls: each joins a source's facts with what kinds make of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from weigh._errors import FormatError, SourceError, UnsupportedError, UsageError, WeighError
+from weigh._facts import Facts
+from weigh._kinds.interpret import interpret
+from weigh._model import Network
+from weigh._registry import FORMATS
+from weigh._sources import live
+from weigh._sources.bytes import ByteSource, LocalFile
+
+
+def open(source: object) -> Network:  # noqa: A001
+    """Open a network, without loading its values and without running code hidden in it.
+
+    Args:
+        source: a live ``torch.nn.Module``; the path of a safetensors file or of a PyTorch
+            checkpoint that holds a state dict (nested or not, zip or legacy); or a mapping of
+            names to arrays (NumPy, PyTorch, anything with ``__array__`` or DLPack).
+
+    Returns:
+        The network: a tree of layers whose tensors read their values on demand.
+
+    Raises:
+        SourceError: the source cannot be read; its message says why, and what to do.
+        UsageError: it is none of the things above.
+
+    Examples:
+        >>> import numpy, weigh
+        >>> net = weigh.open({"fc.weight": numpy.zeros((2, 3)), "fc.bias": numpy.zeros(2)})
+        >>> print(net)
+        ?(
+          (fc): Linear(in_features=3, out_features=2, bias=True)  # inferred
+        )
+        >>> net.counts.parameters
+        8
+    """
+    return interpret(_facts(source))
+
+
+def _facts(source: object) -> Facts:
+    if live.is_module(source):
+        return live.read(source)
+    if isinstance(source, str | os.PathLike):
+        return _file_facts(os.fspath(source))
+    if isinstance(source, Mapping):
+        from weigh._sources import arrays  # needs NumPy, which opening a file must not import
+
+        return arrays.read(source)
+    raise UsageError(
+        "weigh.open takes a torch.nn.Module, a path or a mapping of arrays",
+        seen=type(source).__name__,
+    )
+
+
+def _file_facts(path: Any) -> Facts:
+    if isinstance(path, str) and "://" in path[:12]:
+        raise UnsupportedError("URLs are not read yet", do="Download the file first.", where=path)
+    try:
+        file = LocalFile(path)
+        return _read(file)
+    except WeighError as error:
+        raise error.at(os.fsdecode(path)) from None
+
+
+def _read(file: ByteSource) -> Facts:
+    if file.size == 0:
+        raise FormatError("the file is empty")
+    head = bytes(file.view(0, min(file.size, 512)))
+    for row in FORMATS:
+        if row.recognises(head):
+            facts: Facts = row.load()(file)
+            return facts
+    raise SourceError(
+        "not a checkpoint that Weigh can read",
+        seen=f"a file that begins with {head[:8]!r}",
+        do=f"It reads: {', '.join(row.name for row in FORMATS)}.",
+    )

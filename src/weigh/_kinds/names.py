@@ -1,0 +1,86 @@
+"""What names say: the purpose of a layer, and whether a stored tensor is learned."""
+
+from __future__ import annotations
+
+import re
+
+from weigh._dtypes import DType
+from weigh._facts import Role
+
+_PURPOSES: tuple[tuple[str, str], ...] = (
+    (r"(c_attn|qkv|qkv_proj|query_key_value|wqkv|to_qkv|in_proj_qkv|attn_qkv)", "query, key and value projections, packed"),
+    (r"(attn|attention|self|crossattention)\.(q_lin|q|query|q_proj|to_q|wq|q_attn|query_proj)|(q_proj|to_q|wq)", "query projection"),
+    (r"(attn|attention|self|crossattention)\.(k_lin|k|key|k_proj|to_k|wk|key_proj)|(k_proj|to_k|wk)", "key projection"),
+    (r"(attn|attention|self|crossattention)\.(v_lin|v|value|v_proj|to_v|wv|value_proj)|(v_proj|to_v|wv)", "value projection"),
+    (r"(attn|attention|self_attn)\.(c_proj|o|dense|output\.dense|out_lin|proj|to_out(\.0)?)|(o_proj|out_proj|wo|to_out(\.0)?)", "attention output projection"),
+    (r"(gate_proj|gate_up_proj|w1|wi_0)", "feed-forward gate"),
+    (r"(up_proj|c_fc|intermediate\.dense|dense_h_to_4h|w3|wi|wi_1|lin1)", "feed-forward, going wider"),
+    (r"mlp\.c_proj|(down_proj|dense_4h_to_h|w2|lin2)|(?<!attention\.)output\.dense", "feed-forward, coming back"),
+    (r"(embed_tokens|wte|word_embeddings?|tok_embeddings|token_embeddings?|tok_emb|token_emb|shared)", "token embedding"),
+    (r"(wpe|position_embeddings?|pos_emb|pos_embed|embed_positions|positional_embedding)", "position embedding"),
+    (r"(token_type_embeddings|segment_embeddings?)", "segment embedding"),
+    (r"(lm_head|embed_out|output_projection)", "output head over the vocabulary"),
+    (r"(classifier|score)", "classifier head"),
+    (r"(lora_A|lora_a|lora_down)(\.\w+)?", "low-rank update, going narrower"),
+    (r"(lora_B|lora_b|lora_up)(\.\w+)?", "low-rank update, coming back"),
+    (r"(patch_embed\.proj|patch_embeddings\.projection)", "patch embedding"),
+    (r"(ln_f|final_layer_norm|final_layernorm|model\.norm|norm_f)", "final normalisation"),
+)  # fmt: skip
+
+_PURPOSE = re.compile(
+    "|".join(rf"(?P<p{i}>(?:^|\.)(?:{pattern})$)" for i, (pattern, _) in enumerate(_PURPOSES))
+)
+
+_EMBEDDING = re.compile(
+    r"(?:^|[._])(?:\w*embed(?:ding|dings|s)?(?:_?tokens|_?positions)?|\w*emb|wte|wpe|shared"
+    r"|relative_attention_bias|lookup)\d*$",
+    re.IGNORECASE,
+)
+_FUSED = re.compile(
+    r"(?:^|\.)(?:c_attn|qkv|qkv_proj|query_key_value|wqkv|to_qkv|in_proj_qkv|attn_qkv)$",
+    re.IGNORECASE,
+)
+_BUFFER = re.compile(
+    r"running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq"
+    r"|relative_position_index|relative_coords_table|attn_mask|\w*_mask|mask|causal_mask"
+    r"|masked_bias|rotary_emb\w*|scale|zero_point|scales|qzeros|g_idx|pe|anchor_grid"
+)
+
+
+def purpose(path: str) -> str:
+    """Tell what a layer is for by its name, or give "".
+
+    Examples:
+        >>> purpose("encoder.layer.0.attention.self.query")
+        'query projection'
+    """
+    match = _PURPOSE.search(path)
+    return _PURPOSES[int(str(match.lastgroup)[1:])][1] if match and match.lastgroup else ""
+
+
+def looks_like_embedding(path: str) -> bool:
+    """Whether a layer's name is one that look-up tables have."""
+    return _EMBEDDING.search(path) is not None
+
+
+def looks_fused(path: str) -> bool:
+    """Whether a layer's name says that it holds query, key and value projections together."""
+    return _FUSED.search(path) is not None
+
+
+def role_by_name(local: str, dtype: DType) -> Role:
+    """Tell a parameter from a buffer by its own name and its dtype.
+
+    Whole numbers and truth values cannot be learned by gradient, so they are buffers unless
+    they are called weights.
+
+    Examples:
+        >>> from weigh._dtypes import DTYPES
+        >>> role_by_name("running_mean", DTYPES["float32"])
+        'buffer'
+    """
+    if _BUFFER.fullmatch(local):
+        return "buffer"
+    if dtype.family in ("bool", "int", "uint") and not local.startswith(("weight", "bias")):
+        return "buffer"
+    return "parameter"

@@ -1,0 +1,33 @@
+"""The table of kinds, by name and by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from weigh._kinds import activation, attention, conv, embedding, linear, norm, recurrent
+from weigh._kinds.kind import Kind
+
+_FAMILIES = (conv, linear, norm, embedding, recurrent, attention, activation)
+KINDS: dict[str, Kind] = {kind.name: kind for family in _FAMILIES for kind in family.KINDS}
+"""Every kind by the name of its class."""
+
+# A Linear by class, told apart by the layer's name.
+_BY_ROLE: dict[str, Kind] = {
+    "FusedLinear": linear.FusedLinear(),
+    "FusedConv1D": linear.FusedConv1D(),
+}
+_HOMES = ("torch.nn.", "torch.ao.nn.", "transformers.")
+
+
+def find(name: str) -> Kind | None:
+    """Find a kind by its name."""
+    return KINDS.get(name) or _BY_ROLE.get(name)
+
+
+def find_by_class(class_paths: Iterable[str]) -> Kind | None:
+    """Find the kind of a class by its full name or that of a class it extends."""
+    for path in class_paths:
+        home, _, name = path.rpartition(".")
+        if f"{home}.".startswith(_HOMES) and name in KINDS:
+            return KINDS[name]
+    return None

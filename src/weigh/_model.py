@@ -1,0 +1,494 @@
+"""A network as Weigh shows it: a tree of layers, with named axes on every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf, prod
+from typing import TYPE_CHECKING, Any, Literal
+
+from weigh._counts import Counts
+from weigh._dtypes import DType
+from weigh._errors import UnknownNameError, ValuesError, printable
+from weigh._facts import Extent, Role, Values
+from weigh._index import Index, Region
+from weigh._names import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Status = Literal["stated", "inferred", "unknown"]
+Origin = Literal["given", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of a tensor.
+
+    Attributes:
+        name: its field name (``out_channels``); ``"?"`` where nobody knows.
+        size: how many positions it has; None while a lazy layer waits for its first input.
+        meaning: what it stands for, in words.
+        formula: the hyperparameters that made it that size (``"in_channels / groups"``).
+    """
+
+    name: str
+    size: int | None
+    meaning: str = ""
+    formula: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}={'?' if self.size is None else self.size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameter:
+    """One number or choice that a person made when building a layer.
+
+    Attributes:
+        name: the constructor's argument.
+        value: None and ``status == "unknown"`` when nobody says.
+        status: stated by the source, inferred from names and shapes, or unknown.
+        origin: ``"default"`` when a stated value equals the constructor's default, else
+            ``"given"``; None when the value is not stated.
+    """
+
+    name: str
+    value: object
+    status: Status
+    origin: Origin | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}={'?' if self.status == 'unknown' else repr(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """The distribution that a layer's default initialisation draws a tensor from.
+
+    Attributes:
+        family: ``"uniform"`` on [a, b], ``"normal"`` with mean a and deviation b, or
+            ``"constant"`` a.
+        a: the first number of the family, in the parameter's own units.
+        b: the second.
+        formula: where the numbers come from (``"1 / sqrt(fan_in)"``).
+    """
+
+    family: Literal["uniform", "normal", "constant"]
+    a: float
+    b: float
+    formula: str = ""
+
+    def __str__(self) -> str:
+        if self.family == "constant":
+            return f"all {self.a:g}"
+        if self.family == "normal":
+            text = f"normal, mean {self.a:g}, standard deviation {self.b:.4g}"
+        else:
+            text = f"uniform between {self.a:.4g} and {self.b:.4g}"
+        return f"{text}  ({self.formula})" if self.formula else text
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Tensor:
+    """One stored array: a parameter, a buffer, optimizer state or something else.
+
+    Indexing reads nothing yet; ``read``, ``numpy.asarray`` and ``print`` read just the slice.
+
+    Examples:
+        >>> import numpy, weigh
+        >>> net = weigh.open({"fc.weight": numpy.arange(6.0).reshape(2, 3)})
+        >>> net.fc.weight.shape, [str(axis) for axis in net.fc.weight.axes]
+        ((2, 3), ['out_features=2', 'in_features=3'])
+        >>> net.fc.weight[1, :2]
+        tensor([3., 4.], dtype=torch.float64)
+    """
+
+    name: str
+    role: Role
+    values: Values
+    role_status: Status = "stated"
+    learnable: bool | None = None
+    learnable_status: Status = "unknown"
+    axes: tuple[Axis, ...] = ()
+    tied_to: str | None = None
+    layer: str = ""
+    purpose: str = ""
+    fan_in: int | None = None
+    initial: Initial | None = None
+    quantization: str | None = None
+    packed: bool = False
+    per_element: int = 1
+    device: str = "cpu"
+    identity: Hashable = None
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The size of each axis; None while a lazy layer has not seen its first input."""
+        return self.values.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The type of one stored value."""
+        return self.values.dtype
+
+    @property
+    def count(self) -> int | None:
+        """How many values its shape has; None if there is no shape yet."""
+        return None if self.shape is None else prod(self.shape)
+
+    @property
+    def logical(self) -> int | None:
+        """How many weights it stands for: more than ``count`` where several are packed in one."""
+        return None if self.count is None else self.count * self.per_element
+
+    @property
+    def bytes(self) -> int | None:
+        """The bytes its values take, as its shape says."""
+        return None if self.count is None else self.dtype.size_of(self.count)
+
+    @property
+    def extent(self) -> Extent | None:
+        """Where its values lie, if anywhere."""
+        return self.values.extent
+
+    def __getitem__(self, index: Index) -> Tensor:
+        """Take a slice, lazily: integers, slices with a positive step, ``...``."""
+        if self.shape is None:
+            raise ValuesError(f"{self.name} has no shape before the layer's first input")
+        region = Region.of(index, self.shape)
+        kept = tuple(
+            Axis(axis.name, count, axis.meaning, axis.formula)
+            for axis, count, kept in zip(self.axes, region.counts, region.kept, strict=True)
+            if kept
+        )
+        return Tensor(
+            name=f"{self.name}[{_index_text(index)}]",
+            role=self.role,
+            role_status=self.role_status,
+            values=_Slice(self.values, region),
+            axes=kept,
+            layer=self.layer,
+            quantization=self.quantization,
+            device=self.device,
+        )
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Read the values as a new NumPy array; types NumPy lacks are widened exactly.
+
+        Raises:
+            ValuesError: there are none (meta device, a lazy layer).
+        """
+        if self.shape is None:
+            raise ValuesError(f"{self.name} has no values before the layer's first input")
+        return self.values.read(Region.whole(self.shape))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:  # noqa: FBT001
+        array = self.read()
+        return array if dtype is None else array.astype(dtype)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a tensor without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def text(self, *, full: bool = False) -> str:
+        """Print the values as PyTorch does: a large tensor in part, unless ``full``."""
+        # Printing needs NumPy, which opening a file must not import.
+        from weigh._tensor_text import tensor_text
+
+        return tensor_text(
+            self.values,
+            parameter=isinstance(self, Parameter),
+            requires_grad=isinstance(self, Parameter) and self.learnable is not False,
+            device=self.device,
+            quantization=self.quantization,
+            threshold=inf if full else 1000,
+        )
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+class Parameter(Tensor):
+    """A tensor that the network learns (or would, if it is frozen)."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """The values of a slice of another tensor."""
+
+    whole: Values
+    region: Region
+
+    @property
+    def dtype(self) -> DType:
+        return self.whole.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.region.shape
+
+    @property
+    def extent(self) -> Extent | None:
+        return None
+
+    def read(self, region: Region) -> np.ndarray[Any, Any]:
+        inner = self.region.then(region.slices)
+        return self.whole.read(inner)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Layer:
+    """One layer of a network; its ``repr`` is what PyTorch prints for it.
+
+    Child layers and tensors are reached as in PyTorch, by a dot, and by ``layer["name"]`` or
+    ``layer["a.b.weight"]`` whatever they are called. A hyperparameter is reached by a dot too.
+
+    Attributes:
+        path: its dotted path; the network itself is ``""``.
+        kind: its class, such as ``"Conv2d"``; ``"?"`` when nobody says.
+        kind_status: stated by the source, inferred from names and shapes, or unknown.
+        hyperparameters: the constructor's arguments by name.
+        purpose: what it is for, as its name says (``"query projection"``).
+    """
+
+    path: str
+    kind: str
+    kind_status: Status
+    hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    purpose: str = ""
+    same_as: str | None = None
+    _signature: str = ""
+    _tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    _layers: Mapping[str, Layer | None] = field(default_factory=dict)
+    _describe: Callable[[], str] | None = None
+
+    def named_modules(
+        self, prefix: str = "", *, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Layer]]:
+        """Go through this layer and all below it, with their paths, in PyTorch's order."""
+        if remove_duplicate and self.same_as is not None and prefix:
+            return
+        yield prefix, self
+        for name, layer in self._layers.items():
+            if layer is not None:
+                path = f"{prefix}.{name}" if prefix else name
+                yield from layer.named_modules(path, remove_duplicate=remove_duplicate)
+
+    def modules(self) -> Iterator[Layer]:
+        """Go through this layer and all below it, each once."""
+        return (layer for _, layer in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        """Go through the layers right below this one, with their names."""
+        return ((name, layer) for name, layer in self._layers.items() if layer is not None)
+
+    def children(self) -> Iterator[Layer]:
+        """Go through the layers right below this one."""
+        return (layer for _, layer in self.named_children())
+
+    def named_parameters(
+        self, prefix: str = "", *, recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Go through the parameters with their names, in PyTorch's order, a tied one once."""
+        seen: set[Hashable] = set()
+        for path, layer in self._walk(prefix, recurse=recurse):
+            for name, tensor in layer._tensors.items():
+                if not isinstance(tensor, Parameter) or tensor.identity in seen:
+                    continue
+                if remove_duplicate and tensor.identity is not None:
+                    seen.add(tensor.identity)
+                yield f"{path}.{name}" if path else name, tensor
+
+    def parameters(self, *, recurse: bool = True) -> Iterator[Parameter]:
+        """Go through the parameters, a tied one once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", *, recurse: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Go through the buffers with their names: what is stored but not learned."""
+        for path, layer in self._walk(prefix, recurse=recurse):
+            for name, tensor in layer._tensors.items():
+                if tensor.role == "buffer":
+                    yield f"{path}.{name}" if path else name, tensor
+
+    def buffers(self, *, recurse: bool = True) -> Iterator[Tensor]:
+        """Go through the buffers."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def tensors(self) -> list[Tensor]:
+        """List every tensor of this layer and those below; a tied one under each name."""
+        return [t for _, layer in self._walk("", recurse=True) for t in layer._tensors.values()]
+
+    def _walk(self, prefix: str, *, recurse: bool) -> Iterator[tuple[str, Layer]]:
+        if not recurse:
+            return iter([(prefix, self)])
+        return self.named_modules(prefix, remove_duplicate=False)
+
+    def __getitem__(self, name: str | int) -> Layer | Tensor:
+        """Find a layer or a tensor by its name or dotted path; an int counts the children."""
+        if isinstance(name, int):
+            children = list(self.children())
+            if not -len(children) <= name < len(children):
+                raise UnknownNameError(
+                    f"{self._title} has {len(children)} child layers", seen=str(name)
+                )
+            return children[name]
+        found = self._find(name)
+        if found is None:
+            raise self._unknown(name)
+        return found
+
+    def _find(self, name: str) -> Layer | Tensor | None:
+        if name in self._tensors:
+            return self._tensors[name]
+        if not name:
+            return self
+        head, _, rest = name.partition(".")
+        while True:
+            child = self._layers.get(head)
+            if child is not None:
+                found = child._find(rest) if rest else child
+                if found is not None:
+                    return found
+            if not rest:
+                return None
+            # A child's own name may hold a dot.
+            more, _, rest = rest.partition(".")
+            head = f"{head}.{more}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_tensors" not in self.__dict__:
+            raise AttributeError(name)
+        if name in self._tensors:
+            return self._tensors[name]
+        if name in self._layers:
+            return self._layers[name]
+        hyper = self.hyperparameters.get(name)
+        if hyper is None:
+            raise self._unknown(name)
+        if hyper.status == "unknown":
+            raise UnknownNameError(f"{self._title} does not say its {name}")
+        return hyper.value
+
+    def _unknown(self, name: str) -> UnknownNameError:
+        names = [t.name[len(self.path) + 1 if self.path else 0 :] for t in self.tensors()]
+        names += [path for path, _ in self.named_modules() if path]
+        return UnknownNameError(
+            f"{self._title} has no layer or tensor {name!r}", do=did_you_mean(name, names)
+        )
+
+    @property
+    def _title(self) -> str:
+        return f"layer {self.path!r}" if self.path else "the network"
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._find(name) is not None
+
+    def __iter__(self) -> Iterator[Layer]:
+        return self.children()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._tensors, *self._layers, *self.hyperparameters})
+
+    def __repr__(self) -> str:
+        return self._describe() if self._describe is not None else layer_text(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(Layer):
+    """A whole network: a tree of layers read from a source.
+
+    Attributes:
+        format: the reader that read it: ``"live"``, ``"safetensors"``, ``"torch-zip"``...
+        location: where it was read from.
+        metadata: what else the source says, as text.
+        notes: sentences the reader should see.
+    """
+
+    format: str = "live"
+    location: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    file_bytes: int | None = None
+    _others: tuple[Tensor, ...] = ()
+
+    @cached_property
+    def counts(self) -> Counts:
+        """The totals, each labelled: see ``Counts``."""
+        return Counts.of(self.tensors())
+
+    def tensors(self) -> list[Tensor]:
+        """List every tensor: the network's own, then optimizer state and others."""
+        return [*super().tensors(), *self._others]
+
+    def _find(self, name: str) -> Layer | Tensor | None:
+        found = super()._find(name)
+        return found or next((t for t in self._others if t.name == name), None)
+
+    @property
+    def _title(self) -> str:
+        return "the network"
+
+
+def layer_text(layer: Layer, *, comments: bool = True) -> str:
+    """Print a layer read from a file as PyTorch prints one, ``?`` for what is not known.
+
+    Lines whose kind or numbers were worked out end in ``# inferred``.
+    """
+    head = f"{layer.kind}({layer._signature}"
+    remark = "  # inferred" if comments and layer.kind_status == "inferred" else ""
+    if not layer._layers:
+        return f"{printable(head)}){remark}"
+    lines = [printable(head) + remark]
+    for names, text, times in _folded(layer, comments=comments):
+        repeat = f"{times} x " if times > 1 else ""
+        lines.append(f"  ({printable(names)}): {repeat}" + text.replace("\n", "\n  "))
+    return "\n".join([*lines, ")"])
+
+
+def _folded(layer: Layer, *, comments: bool) -> list[tuple[str, str, int]]:
+    """Give the printed children, equal neighbours of a numbered list folded as PyTorch does."""
+    rows: list[tuple[str, str, str, int]] = []
+    for name, child in layer._layers.items():
+        text = "None" if child is None else layer_text(child, comments=comments)
+        if rows and name.isdecimal() and rows[-1][1].isdecimal() and rows[-1][2] == text:
+            first, _, _, times = rows.pop()
+            rows.append((first, name, text, times + 1))
+        else:
+            rows.append((name, name, text, 1))
+    return [(a if a == b else f"{a}-{b}", text, times) for a, b, text, times in rows]
+
+
+def _index_text(index: Index) -> str:
+    parts = index if isinstance(index, tuple) else (index,)
+    return ", ".join(
+        "..."
+        if part is ...
+        else str(part)
+        if isinstance(part, int)
+        else ":".join("" if n is None else str(n) for n in _slice_parts(part))
+        for part in parts
+    )
+
+
+def _slice_parts(part: slice) -> tuple[int | None, ...]:
+    parts = (part.start, part.stop, part.step)
+    return parts if part.step is not None else parts[:2]

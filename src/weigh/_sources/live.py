@@ -1,0 +1,232 @@
+"""A live ``torch.nn.Module``: its facts, read without changing anything in it.
+
+Nothing of the module is called but ``repr`` (when it is printed). Attributes are read from the
+instance's own dictionaries, so that no property or ``__getattr__`` of the user's runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from weigh._errors import SourceError
+from weigh._facts import Facts, FoundLayer, FoundTensor, Role
+from weigh._sources.torch_values import TorchValues
+
+_SKIPPED = ("self", "device", "dtype")
+_MAX_DEPTH = 200
+_QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
+
+
+def is_module(thing: object) -> bool:
+    """Whether this is a ``torch.nn.Module``; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, torch.nn.Module)
+
+
+def read(network: Any) -> Facts:
+    """State the facts of a live module.
+
+    Raises:
+        SourceError: a module contains itself.
+    """
+    layers: list[FoundLayer] = []
+    tensors: list[FoundTensor] = []
+    first: dict[int, str] = {}
+    for path, module in _walk(network):
+        if module is None:
+            layers.append(FoundLayer(path, absent=True))
+            continue
+        again = first.setdefault(id(module), path)
+        layers.append(_layer(path, module, None if again == path else again))
+        tensors.extend(_tensors(path, module))
+    return Facts(
+        format="live",
+        location=type(network).__qualname__,
+        layers=tuple(layers),
+        tensors=tuple(tensors),
+    )
+
+
+def _walk(network: Any) -> Iterator[tuple[str, Any]]:
+    """Go through all modules under every path they have, parents before children."""
+    stack: list[tuple[str, Any, tuple[int, ...]]] = [("", network, ())]
+    while stack:
+        path, module, above = stack.pop()
+        if id(module) in above:
+            raise SourceError(
+                f"the module at {path!r} contains itself", do="PyTorch cannot print it either."
+            )
+        if len(above) > _MAX_DEPTH:
+            raise SourceError(f"modules are nested more than {_MAX_DEPTH} deep")
+        yield path, module
+        if module is None:
+            continue
+        children = [
+            (f"{path}.{name}" if path else name, child, (*above, id(module)))
+            for name, child in module._modules.items()
+        ]
+        stack.extend(reversed(children))
+
+
+def _layer(path: str, module: Any, same_as: str | None) -> FoundLayer:
+    kind = type(module)
+    attributes, defaults = _arguments(module)
+    return FoundLayer(
+        path=path,
+        kind=_kind_name(module),
+        class_path=f"{kind.__module__}.{kind.__qualname__}",
+        bases=tuple(f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__[1:-1]),
+        attributes=attributes,
+        defaults=defaults,
+        describe=lambda: repr(module),
+        same_as=same_as,
+    )
+
+
+def _kind_name(module: Any) -> str:
+    """Give the name that PyTorch prints: quantized classes have another than their own."""
+    kind = type(module)
+    return str(module._get_name()) if kind.__module__.startswith(_QUANTIZED) else kind.__name__
+
+
+def _arguments(module: Any) -> tuple[dict[str, object], dict[str, object]]:
+    """Read the constructor's arguments off the layer, and their defaults.
+
+    A class that does not name its arguments (``*args``) is asked for its parent's.
+    """
+    values: dict[str, object] = {}
+    defaults: dict[str, object] = {}
+    for kind in type(module).__mro__:
+        constructor = kind.__dict__.get("__init__")
+        if constructor is None or kind.__module__ == "builtins":
+            continue
+        try:
+            arguments = inspect.signature(constructor).parameters.values()
+        except (TypeError, ValueError):
+            continue
+        for argument in arguments:
+            _take_argument(module, argument, values, defaults)
+        if not any(a.kind is inspect.Parameter.VAR_POSITIONAL for a in arguments):
+            break
+    return values, defaults
+
+
+def _take_argument(
+    module: Any,
+    argument: inspect.Parameter,
+    values: dict[str, object],
+    defaults: dict[str, object],
+) -> None:
+    name = argument.name
+    if name in _SKIPPED or name in values or argument.kind.name.startswith("VAR_"):
+        return
+    found, value = _attribute(module, name)
+    if not found:
+        return
+    values[name] = value
+    if argument.default is not argument.empty and _is_simple(argument.default):
+        defaults[name] = _plain(argument.default)
+
+
+def _attribute(module: Any, name: str) -> tuple[bool, object]:
+    """Look an argument up among the layer's own attributes.
+
+    A switch such as ``bias=True`` is kept as a Parameter that is there or is None.
+    """
+    own = module.__dict__
+    if name in own and _is_simple(own[name]):
+        return True, _plain(own[name])
+    parameters: Mapping[str, Any] = own.get("_parameters", {})
+    if name == "bias":
+        names = [n for n in ("bias", "in_proj_bias") if n in parameters]
+        if names:
+            return True, parameters[names[0]] is not None
+        if "_weight_bias" in dir(type(module)):
+            return False, None
+        if "bias" in own.get("_modules", {}).get("parametrizations", ()):
+            return True, True
+    if name == "add_bias_kv" and "bias_k" in own | dict(parameters):
+        return True, parameters.get("bias_k") is not None
+    return False, None
+
+
+def _is_simple(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return len(value) <= 64 and all(_is_simple(part) for part in value)
+    return value is None or isinstance(value, bool | int | float | str) or _is_torch_dtype(value)
+
+
+def _is_torch_dtype(value: object) -> bool:
+    return type(value).__module__ == "torch" and type(value).__name__ in ("dtype", "device")
+
+
+def _plain(value: object) -> object:
+    """Give a value as plain Python: torch.Size becomes a tuple, torch.float32 a text."""
+    if isinstance(value, tuple | list):
+        return tuple(_plain(part) for part in value)
+    return str(value) if _is_torch_dtype(value) else value
+
+
+def _tensors(path: str, module: Any) -> Iterator[FoundTensor]:
+    prefix = f"{path}." if path else ""
+    own = module.__dict__
+    for name, value in own["_parameters"].items():
+        if value is not None:
+            yield _tensor(f"{prefix}{name}", value, "parameter", learnable=value.requires_grad)
+    for name, value in own["_buffers"].items():
+        if value is not None:
+            yield _tensor(f"{prefix}{name}", value, "buffer")
+    for name, value in _packed(module):
+        yield _tensor(f"{prefix}{name}", value, "other", packed=True)
+
+
+def _tensor(
+    name: str, value: Any, role: Role, *, learnable: bool | None = None, packed: bool = False
+) -> FoundTensor:
+    return FoundTensor(
+        name=name,
+        values=TorchValues(value),
+        role=role,
+        learnable=learnable if role == "parameter" else False,
+        identity=id(value) if not packed else None,
+        quantization=_quantization(value) if value.is_quantized else None,
+        packed=packed,
+        device=str(value.device),
+    )
+
+
+def _quantization(value: Any) -> str:
+    """Tell how stored values map to real ones, as PyTorch prints it."""
+    scheme = str(value.qscheme())
+    if "per_tensor" in scheme:
+        scale, zero = value.q_scale(), value.q_zero_point()
+        return f"quantization_scheme={scheme}, scale={scale}, zero_point={zero}"
+    scale, zero = value.q_per_channel_scales(), value.q_per_channel_zero_points()
+    axis = value.q_per_channel_axis()
+    return f"quantization_scheme={scheme}, scale={scale}, zero_point={zero}, axis={axis}"
+
+
+def _packed(module: Any) -> Iterator[tuple[str, Any]]:
+    """Give the weights that a quantized layer keeps inside an opaque object.
+
+    A layer of torch.ao hands out its weights by ``_weight_bias`` or ``weight``, which unpack a
+    copy and change nothing: a pair, or for a recurrent layer two dicts by name.
+    """
+    kind = type(module)
+    # The packed objects are modules too; their weights belong to the layer that holds them.
+    if not kind.__module__.startswith(_QUANTIZED) or "Packed" in kind.__name__:
+        return
+    if hasattr(kind, "_weight_bias"):
+        given = module._weight_bias()
+    elif callable(getattr(kind, "weight", None)):
+        given = (module.weight(), None)
+    else:
+        return
+    if isinstance(given, dict):
+        named = {name: value for group in given.values() for name, value in group.items()}
+    else:
+        named = dict(zip(("weight", "bias"), given, strict=True))
+    yield from ((name, value) for name, value in named.items() if value is not None)

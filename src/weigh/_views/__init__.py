@@ -1,0 +1,1 @@
+"""Views: the parts of a document, and how they become text and JSON."""

@@ -1,0 +1,65 @@
+"""The parts a view is made of, between facts and their look.
+
+A builder (``show.py``, ``explain.py``) turns facts into parts; a renderer (``text.py``) turns
+parts into what a person sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The title of what follows."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """Text that keeps its own line ends, however wide: a tree, a tensor's values."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence to the reader, wrapped to the width."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Sentences, each on its own line."""
+
+    points: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        title: what stands above it.
+        align: numbers stand to the right.
+        role: the name leads a row; a detail goes below it where the terminal is narrow.
+    """
+
+    title: str
+    align: Literal["left", "right"] = "left"
+    role: Literal["name", "value", "detail"] = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under named columns."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+Part = Heading | Verbatim | Note | Points | Table
+Document = tuple[Part, ...]

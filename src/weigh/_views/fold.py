@@ -1,0 +1,71 @@
+"""Folding repeated blocks: ``layers.0-31.fc.weight`` for 32 rows that differ in one number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from weigh._model import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table of tensors.
+
+    Attributes:
+        name: the tensor's name, or that of a run of blocks.
+        tensor: the tensor, or the first of the run.
+        times: how many tensors the row stands for.
+    """
+
+    name: str
+    tensor: Tensor
+    times: int
+
+
+@dataclass(slots=True)
+class _Node:
+    tensor: Tensor | None = None
+    children: dict[str, _Node] = field(default_factory=dict)
+
+
+def fold(tensors: Sequence[Tensor]) -> list[Row]:
+    """Give the rows with runs of equal numbered blocks folded into one.
+
+    Two blocks are equal when their tensors have the same names, axes, dtypes and roles. A row
+    that is tied to another stands alone.
+    """
+    root = _Node()
+    for tensor in tensors:
+        node = root
+        for part in tensor.name.split(".", 64):
+            node = node.children.setdefault(part, _Node())
+        node.tensor = tensor
+    return [Row(".".join(parts), tensor, times) for parts, tensor, times in _rows(root)]
+
+
+def _rows(node: _Node) -> list[tuple[list[str], Tensor, int]]:
+    rows: list[tuple[list[str], Tensor, int]] = []
+    if node.tensor is not None:
+        rows.append(([], node.tensor, 1))
+    for label, child, times in _runs(node):
+        rows += [([label, *parts], tensor, n * times) for parts, tensor, n in _rows(child)]
+    return rows
+
+
+def _runs(node: _Node) -> list[tuple[str, _Node, int]]:
+    runs: list[tuple[str, str, _Node, int]] = []
+    for name, child in node.children.items():
+        if runs and name.isdecimal() and _signature(runs[-1][2]) == _signature(child):
+            first, last, block, times = runs[-1]
+            if last.isdecimal() and int(name) == int(last) + 1:
+                runs[-1] = (first, name, block, times + 1)
+                continue
+        runs.append((name, name, child, 1))
+    return [(a if a == b else f"{a}-{b}", block, times) for a, b, block, times in runs]
+
+
+def _signature(node: _Node) -> tuple[object, ...]:
+    own = node.tensor
+    stated = (own.shape, own.axes, own.dtype, own.role, own.learnable, own.tied_to) if own else None
+    return (stated, tuple((n, _signature(child)) for n, child in node.children.items()))

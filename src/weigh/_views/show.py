@@ -1,0 +1,110 @@
+"""The document of ``weigh show``: the tree, a row for every tensor, the five totals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weigh._counts import Counts
+from weigh._errors import printable
+from weigh._model import Axis, Network, Tensor
+from weigh._views.document import Column, Document, Note, Part, Table, Verbatim
+from weigh._views.fold import Row, fold
+
+_COLUMNS = (
+    Column("name", role="name"),
+    Column("axes", role="detail"),
+    Column("dtype"),
+    Column("values", "right"),
+    Column("bytes", "right"),
+    Column("role"),
+    Column("", role="detail"),
+)
+_TOTALS = (
+    ("parameters", "parameters", "each parameter once"),
+    ("by path", "by_path", "a tied one under each of its names"),
+    ("unique storage", "unique_storage", "different stored values, shared memory once"),
+    ("logical weights", "logical", "packed ones unpacked"),
+    ("bytes", "bytes", "all tensors, shared memory once"),
+)
+
+
+def show_document(
+    network: Network, selected: Sequence[Tensor] | None = None, *, folded: bool = False
+) -> Document:
+    """Build the document.
+
+    Args:
+        network: what to show.
+        selected: the tensors a pattern selected; None for all, with the tree above them.
+        folded: whether repeated blocks share a row.
+    """
+    tensors = network.tensors() if selected is None else selected
+    tree = repr(network)
+    parts: list[Part] = [Verbatim(tree)] if selected is None else []
+    rows = fold(tensors) if folded else [Row(t.name, t, 1) for t in tensors]
+    parts.append(Table(_COLUMNS, tuple(_row(row) for row in rows)))
+    counts = network.counts if selected is None else Counts.of(tensors)
+    parts.append(_totals(counts))
+    if selected is not None:
+        parts.append(Note(f"{len(tensors)} of {len(network.tensors())} tensors are selected."))
+    parts.extend(Note(note) for note in _notes(network, counts, tree))
+    return tuple(parts)
+
+
+def number(n: int | None) -> str:
+    """Write a count with commas; ``?`` where there is none."""
+    return "?" if n is None else f"{n:,}"
+
+
+def axes_text(axes: Sequence[Axis]) -> str:
+    """Write axes as ``out_channels=6 in_channels=1``; a tensor without axes is a scalar."""
+    return " ".join(str(axis) for axis in axes) or "scalar"
+
+
+def _row(row: Row) -> tuple[str, ...]:
+    tensor, times = row.tensor, row.times
+    repeat = f"{times} x " if times > 1 else ""
+    return (
+        printable(row.name),
+        axes_text(tensor.axes) if tensor.shape is not None else "shape not known yet",
+        tensor.dtype.name,
+        repeat + number(tensor.count),
+        repeat + number(tensor.bytes),
+        role_text(tensor),
+        printable(f"tied to {tensor.tied_to}") if tensor.tied_to else "",
+    )
+
+
+def role_text(tensor: Tensor) -> str:
+    """Say what a tensor is: a parameter is learnable or frozen."""
+    if tensor.role == "parameter":
+        return "learnable" if tensor.learnable else "frozen"
+    return "packed" if tensor.packed else tensor.role
+
+
+def _totals(counts: Counts) -> Table:
+    least = "at least " if counts.at_least else ""
+    rows = [("tensors", number(counts.tensors), "rows, of every role")]
+    rows += [(t, least + number(getattr(counts, name)), words) for t, name, words in _TOTALS]
+    return Table(
+        (Column("", role="name"), Column("", "right"), Column("", role="detail")), tuple(rows)
+    )
+
+
+def _notes(network: Network, counts: Counts, tree: str) -> list[str]:
+    notes = list(network.notes)
+    if network.format != "live" and ("?" in tree or "# inferred" in tree):
+        notes.append(
+            "# inferred: worked out from names and shapes. ?: the source does not say "
+            "(a convolution's padding, dilation and groups leave no trace either)."
+        )
+    if counts.frozen:
+        notes.append(f"{number(counts.frozen)} of the parameters are frozen.")
+    if counts.at_least:
+        notes.append(
+            "A lazy layer has no shape before its first input, so totals are lower bounds."
+        )
+    roles = [f"{r} {number(b)}" for r, b in counts.bytes_by_role.items()]
+    if len(roles) > 1:
+        notes.append(f"Bytes by role: {', '.join(roles)}.")
+    return [printable(note) for note in notes]

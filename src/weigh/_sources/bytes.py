@@ -179,3 +179,38 @@ def _near(path: Path) -> str:
         return "Check the path: its folder is not there either, or cannot be listed."
     close = difflib.get_close_matches(path.name, names, n=2, cutoff=0.6)
     return f"Did you mean {' or '.join(map(repr, close))}?" if close else "Check the path."
+
+
+class MemoryBytes:
+    """Bytes that are in memory already.
+
+    Examples:
+        >>> bytes(MemoryBytes(b"abcdef").view(2, 3))
+        b'cde'
+    """
+
+    def __init__(self, data: bytes, name: str = "memory") -> None:
+        self._data = memoryview(data)
+        self.name = name
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return len(self._data)
+
+    @property
+    def identity(self) -> Hashable:
+        """What tells these bytes from every other source's."""
+        return ("memory", id(self))
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Give ``length`` bytes from ``offset`` on.
+
+        Raises:
+            FormatError: the range reaches past the end.
+        """
+        check_range(offset, length, self.size)
+        return self._data[offset : offset + length]
+
+    def close(self) -> None:
+        """Do nothing: memory needs no closing."""

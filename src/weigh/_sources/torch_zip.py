@@ -1,0 +1,106 @@
+"""PyTorch checkpoints since 1.6: a zip archive around a pickle and its storages."""
+
+from __future__ import annotations
+
+from weigh._dtypes import DType
+from weigh._errors import FormatError, SourceError, UnsupportedError
+from weigh._facts import Facts, Values
+from weigh._sources.bytes import ByteSource
+from weigh._sources.checkpoint import checkpoint_facts
+from weigh._sources.pickles import read_pickle
+from weigh._sources.stored import Affine, StoredValues
+from weigh._sources.torch_pickle import Storage, TensorReader
+from weigh._sources.zips import Member, read_directory, read_member, stored_offset
+
+_MAX_PICKLE = 1 << 29
+
+
+def read(source: ByteSource) -> Facts:
+    """State the facts of a checkpoint, reading its directory and its pickle and no values.
+
+    Raises:
+        FormatError: the archive or the pickle breaks the rules.
+        UnsupportedError: it is TorchScript or an exported program.
+        SourceError: it is another kind of archive, or holds no tensor.
+    """
+    members = read_directory(source)
+    root = _root(members)
+    if f"{root}constants.pkl" in members:
+        raise UnsupportedError(
+            "TorchScript archives are not read yet",
+            do="Load it with torch.jit.load and save its state_dict().",
+        )
+    pickle = read_pickle(read_member(source, members[f"{root}data.pkl"], most=_MAX_PICKLE))
+    reader = TensorReader(_Storages(source, members, root).values)
+    return checkpoint_facts("torch-zip", source, pickle, reader)
+
+
+def _root(members: dict[str, Member]) -> str:
+    """Find the one folder that everything is in, as ``"archive/"``."""
+    pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
+    if not pickles:
+        raise SourceError(
+            "a zip archive that is no PyTorch checkpoint",
+            seen=", ".join(list(members)[:3]) or "no members",
+        )
+    if any(name.rpartition("/")[2] == "archive_format" for name in members):
+        raise UnsupportedError(
+            "exported programs (.pt2) are not read yet",
+            do="Load it with torch.export.load and save its state_dict.",
+        )
+    if len(pickles) > 1:
+        raise FormatError("the archive has several data.pkl", seen=", ".join(pickles[:3]))
+    root = pickles[0].removesuffix("data.pkl")
+    stray = next((name for name in members if not name.startswith(root)), None)
+    if stray is not None:
+        raise FormatError(f"the archive's member {stray!r} is outside its folder {root!r}")
+    return root
+
+
+class _Storages:
+    """The storages of an archive: each is a member ``data/KEY``."""
+
+    def __init__(self, source: ByteSource, members: dict[str, Member], root: str) -> None:
+        self._source, self._members, self._root = source, members, root
+        self._offsets: dict[str, int] = {}
+        self._big_endian = self._byte_order() == b"big"
+
+    def _byte_order(self) -> bytes:
+        member = self._members.get(f"{self._root}byteorder")
+        order = b"little" if member is None else read_member(self._source, member, most=16)
+        if order not in (b"little", b"big"):
+            raise FormatError("the archive states an unknown byte order", seen=repr(order))
+        return order
+
+    def values(
+        self,
+        storage: Storage,
+        dtype: DType,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        first: int,
+        affine: Affine | None,
+    ) -> Values:
+        member = self._members.get(f"{self._root}data/{storage.key}")
+        if member is None:
+            raise FormatError(f"the pickle names storage {storage.key!r}, which the archive lacks")
+        needed = storage.dtype.size_of(storage.offset + storage.count)
+        if needed > member.size:
+            raise FormatError(
+                f"storage {storage.key!r} is shorter than the pickle says",
+                seen=f"{member.size:,} bytes where {needed:,} are needed",
+            )
+        if storage.key not in self._offsets:
+            self._offsets[storage.key] = stored_offset(self._source, member)
+        return StoredValues(
+            self._source,
+            self._offsets[storage.key],
+            dtype,
+            shape,
+            strides=strides,
+            big_endian=self._big_endian,
+            storage=(self._source.identity, storage.key),
+            storage_offset=storage.offset + first,
+            storage_bytes=member.size,
+            affine=affine,
+        )

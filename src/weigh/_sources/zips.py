@@ -1,0 +1,229 @@
+"""The directory of a zip archive, read strictly: what two readers could disagree on is refused.
+
+The rules are those of the zip specification (APPNOTE.TXT) narrowed to what a checkpoint's writer
+makes: one archive that fills the file, its members stored, none encrypted. Only the end of the
+file and the directory are read.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from weigh._errors import FormatError
+from weigh._sources.bytes import ByteSource
+
+_END = struct.Struct("<4s4H2LH")
+_LOCATOR = struct.Struct("<4sLQL")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s5H3L2H")
+_TAIL = _END.size + (1 << 16) - 1
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_FULL32, _FULL16 = 0xFFFFFFFF, 0xFFFF
+_MAX_DIRECTORY = 1 << 28
+STORED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file in the archive.
+
+    Attributes:
+        name: its path in the archive.
+        size: its bytes when unpacked.
+        packed: its bytes in the archive.
+        method: how it is packed; 0 is not at all.
+        header: where its local header begins.
+    """
+
+    name: str
+    size: int
+    packed: int
+    method: int
+    header: int
+
+
+def read_directory(source: ByteSource) -> dict[str, Member]:
+    """List an archive's members by name, in the directory's order.
+
+    Raises:
+        FormatError: the archive is cut short or damaged, or two readers could see different
+            things in it: something stands before, between or after its parts, a name comes
+            twice, a member is encrypted, members overlap.
+    """
+    start, length, count = _find_directory(source)
+    members: dict[str, Member] = {}
+    for member in _entries(bytes(source.view(start, length)), count):
+        if member.name in members:
+            raise FormatError(f"the archive has two members named {member.name!r}")
+        members[member.name] = member
+    _check_places(members, start)
+    return members
+
+
+def data_offset(source: ByteSource, member: Member) -> int:
+    """Find where a member's bytes begin, by its local header, which must agree.
+
+    Raises:
+        FormatError: the local header is not there, or differs from the directory.
+    """
+    head = _LOCAL.unpack(source.view(member.header, _LOCAL.size))
+    mark, _, flags, method, *_, packed, size, name_length, extra_length = head
+    name = bytes(source.view(member.header + _LOCAL.size, name_length)).decode("utf-8", "replace")
+    sizes = {packed, size} - {_FULL32, 0 if flags & 0x8 else _FULL32}
+    if mark != b"PK\x03\x04" or name != member.name or method != member.method:
+        raise FormatError(f"the archive's directory and its member {member.name!r} disagree")
+    if sizes - {member.packed, member.size}:
+        raise FormatError(f"the archive states two sizes for its member {member.name!r}")
+    return member.header + _LOCAL.size + int(name_length) + int(extra_length)
+
+
+def read_member(source: ByteSource, member: Member, *, most: int) -> bytes:
+    """Read a stored member whole.
+
+    Raises:
+        FormatError: it is packed, or longer than ``most`` bytes.
+    """
+    if member.size > most:
+        raise FormatError(
+            f"the archive's member {member.name!r} is too long",
+            seen=f"{member.size:,} bytes where {most:,} are the most",
+        )
+    return bytes(source.view(stored_offset(source, member), member.size))
+
+
+def stored_offset(source: ByteSource, member: Member) -> int:
+    """Find where the bytes of a member begin that is not packed, and check that they end.
+
+    Raises:
+        FormatError: it is packed, or reaches past the file.
+    """
+    if member.method != STORED or member.packed != member.size:
+        raise FormatError(
+            f"the archive's member {member.name!r} is compressed, and cannot be read in place",
+            do="Save it again with torch.save, or unpack it and zip it with 'zip -0 -r'.",
+        )
+    at = data_offset(source, member)
+    if at + member.size > source.size:
+        raise FormatError(f"the archive's member {member.name!r} reaches past the end of the file")
+    return at
+
+
+def _find_directory(source: ByteSource) -> tuple[int, int, int]:
+    """Give the directory's place, length and number of entries."""
+    if source.size < _END.size:
+        raise FormatError("the file is too short for a zip archive", seen=f"{source.size} bytes")
+    length = min(source.size, _TAIL)
+    tail = bytes(source.view(source.size - length, length))
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) - at < _END.size:
+        raise FormatError(
+            "the zip archive has no end record", do="It may be cut short: fetch it again."
+        )
+    _, disk, first, here, count, size, start, comment = _END.unpack_from(tail, at)
+    if at + _END.size + comment != len(tail):
+        raise FormatError("something follows the zip archive's end record")
+    if disk or first or here != count:
+        raise FormatError("the zip archive is one part of several")
+    end = source.size - length + at
+    if _FULL32 in (size, start) or count == _FULL16 or _has_locator(source, end):
+        start, size, count, end = _find_directory64(source, end)
+    if start + size != end:
+        raise FormatError(
+            "the zip archive's directory does not end where its end record begins",
+            seen=f"{start + size:,} against {end:,}",
+        )
+    if size > _MAX_DIRECTORY or count * _CENTRAL.size > size:
+        raise FormatError(
+            "the zip archive's directory has an impossible size", seen=f"{size:,} bytes"
+        )
+    return start, size, count
+
+
+def _has_locator(source: ByteSource, end: int) -> bool:
+    at = end - _LOCATOR.size
+    return at >= 0 and bytes(source.view(at, 4)) == b"PK\x06\x07"
+
+
+def _find_directory64(source: ByteSource, end: int) -> tuple[int, int, int, int]:
+    """Follow the locator to the 64-bit end record; give place, length, count and its place."""
+    if not _has_locator(source, end):
+        raise FormatError("the zip archive lacks the 64-bit end record that it needs")
+    mark, disk, at, disks = _LOCATOR.unpack(source.view(end - _LOCATOR.size, _LOCATOR.size))
+    if disk or disks > 1 or at + _END64.size + _LOCATOR.size != end:
+        raise FormatError("the zip archive's 64-bit end record is not where it must be")
+    mark, length, _, _, disk, first, here, count, size, start = _END64.unpack(
+        source.view(at, _END64.size)
+    )
+    if mark != b"PK\x06\x06" or length != _END64.size - 12 or disk or first or here != count:
+        raise FormatError("the zip archive's 64-bit end record is malformed")
+    return start, size, count, at
+
+
+def _entries(directory: bytes, count: int) -> Iterator[Member]:
+    at = 0
+    for _ in range(count):
+        if len(directory) - at < _CENTRAL.size:
+            raise FormatError("the zip archive's directory ends early")
+        mark, _, _, flags, method, _, _, _, packed, size, *lengths = _CENTRAL.unpack_from(
+            directory, at
+        )
+        name_length, extra_length, comment, disk, _, _, header = lengths
+        name_at = at + _CENTRAL.size
+        at = name_at + name_length + extra_length + comment
+        if mark != b"PK\x01\x02" or at > len(directory):
+            raise FormatError("the zip archive's directory is malformed")
+        name = _name(directory[name_at : name_at + name_length])
+        if flags & _ENCRYPTED:
+            raise FormatError(f"the archive's member {name!r} is encrypted")
+        if disk not in (0, _FULL16):
+            raise FormatError("the zip archive is one part of several")
+        extra = directory[name_at + name_length : name_at + name_length + extra_length]
+        size, packed, header = _wide(extra, size, packed, header)
+        yield Member(name, size, packed, method, header)
+    if at != len(directory):
+        raise FormatError("the zip archive's directory holds more than its entries")
+
+
+def _name(raw: bytes) -> str:
+    try:
+        name = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise FormatError("a name in the zip archive is not UTF-8", seen=repr(raw[:40])) from None
+    if "\0" in name:
+        raise FormatError("a name in the zip archive holds a zero byte", seen=repr(name[:40]))
+    return name
+
+
+def _wide(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, int]:
+    """Take the 64-bit numbers of an entry whose 32-bit ones are full."""
+    numbers = [size, packed, header]
+    full = [i for i, number in enumerate(numbers) if number == _FULL32]
+    at = 0
+    while full and at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<2H", extra, at)
+        if kind == 1:
+            if length < 8 * len(full) or at + 4 + length > len(extra):
+                break
+            for place, i in enumerate(full):
+                numbers[i] = struct.unpack_from("<Q", extra, at + 4 + 8 * place)[0]
+            return numbers[0], numbers[1], numbers[2]
+        at += 4 + length
+    if full:
+        raise FormatError("the zip archive's directory lacks a 64-bit size that it needs")
+    return size, packed, header
+
+
+def _check_places(members: dict[str, Member], directory: int) -> None:
+    """Hold that members follow each other from the file's first byte to the directory."""
+    end = 0
+    for member in sorted(members.values(), key=lambda m: m.header):
+        if member.header < end:
+            raise FormatError(f"the archive's member {member.name!r} overlaps another")
+        if not end and member.header:
+            raise FormatError("something stands before the zip archive's first member")
+        end = member.header + _LOCAL.size + len(member.name.encode()) + member.packed
+    if end > directory:
+        raise FormatError("the zip archive's members reach into its directory")

@@ -29,9 +29,13 @@ def explain_document(explanations: Sequence[Explanation]) -> Document:
     layer = explanations[0].layer
     if layer.hyperparameters:
         parts.append(Heading(printable(f"{layer.path or 'the network'}: {line(layer)}")))
-        rows = tuple(_hyper_row(row) for row in layer.hyperparameters.values())
-        parts.append(Table(_HYPERS, rows))
+        parts.append(hyperparameter_table(layer))
     return tuple(parts)
+
+
+def hyperparameter_table(layer: Layer) -> Table:
+    """List a layer's hyperparameters and how each is known."""
+    return Table(_HYPERS, tuple(_hyper_row(row) for row in layer.hyperparameters.values()))
 
 
 def line(layer: Layer) -> str:

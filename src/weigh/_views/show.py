@@ -44,7 +44,7 @@ def show_document(
     rows = fold(tensors) if folded else [Row(t.name, t, 1) for t in tensors]
     parts.append(Table(_COLUMNS, tuple(_row(row) for row in rows)))
     counts = network.counts if selected is None else Counts.of(tensors)
-    parts.append(_totals(counts))
+    parts.append(totals_table(counts))
     if selected is not None:
         parts.append(Note(f"{len(tensors)} of {len(network.tensors())} tensors are selected."))
     parts.extend(Note(note) for note in _notes(network, counts, tree))
@@ -82,7 +82,8 @@ def role_text(tensor: Tensor) -> str:
     return "packed" if tensor.packed else tensor.role
 
 
-def _totals(counts: Counts) -> Table:
+def totals_table(counts: Counts) -> Table:
+    """List the totals, each with what it counts."""
     least = "at least " if counts.at_least else ""
     rows = [("tensors", number(counts.tensors), "rows, of every role")]
     rows += [(t, least + number(getattr(counts, name)), words) for t, name, words in _TOTALS]

@@ -127,7 +127,7 @@ def test_python_examples_run(name: str, workplace: Path, monkeypatch: pytest.Mon
 
 def commands() -> dict[str, click.Command]:
     """Every command by its full name: ``"show"``, and ``"cache clear"`` if there were one."""
-    from weigh._cli import main
+    from weigh._cli import weigh as main
 
     found: dict[str, click.Command] = {}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from article import SHAPES, arrays, write_safetensors
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -159,7 +160,9 @@ def test_a_reader_that_stops_is_no_error(article: Path) -> None:
     tensors = {f"layer{i}.weight": np.zeros((2, 2), "f4") for i in range(5000)}
     big = write_safetensors(article.with_name("big.safetensors"), tensors)
     command = f"{sys.executable} -m weigh show {big} | head -n 1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.stdout, done.stderr) == ("?(\n", "")
 
 
@@ -229,7 +232,11 @@ def test_help_has_examples_and_starts_nothing_heavy() -> None:
 def test_an_unwritable_output_is_one_line(article: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*WEIGH, "show", str(article)], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [*WEIGH, "show", str(article)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1, done.stderr

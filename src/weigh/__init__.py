@@ -1,6 +1,6 @@
 """See what a neural network has learned: its parameters, their axes, values and totals."""
 
-from weigh._api import open  # noqa: A004
+from weigh._api import open, show  # noqa: A004
 from weigh._counts import Counts
 from weigh._dtypes import DType
 from weigh._errors import (
@@ -39,4 +39,5 @@ __all__ = [
     "__version__",
     "explain",
     "open",
+    "show",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,34 @@ def open(source: object) -> Network:  # noqa: A001
         8
     """
     return interpret(_facts(source))
+
+
+def show(source: object, pattern: str | None = None, *, fold: bool = False) -> None:
+    """Print what ``weigh show`` prints: the tree, every tensor with named axes, the totals.
+
+    Args:
+        source: what ``open`` takes, or what it gave.
+        pattern: selects tensors: a whole name, a layer's path, or a glob.
+        fold: gives equal numbered blocks one row.
+
+    Raises:
+        SourceError: the source cannot be read.
+        UnknownNameError: the pattern selects nothing.
+
+    Examples:
+        >>> import numpy, weigh
+        >>> weigh.show({"fc.weight": numpy.zeros((2, 3), "f4")}, "fc")
+        name       axes                          dtype    values  bytes  role
+        fc.weight  out_features=2 in_features=3  float32       6     24  learnable
+        ...
+    """
+    # Only a caller who prints needs the views.
+    from weigh._views.show import show_document
+    from weigh._views.terminal import write
+
+    network = source if isinstance(source, Network) else open(source)
+    selected = None if pattern is None else network.select(pattern)
+    write(show_document(network, selected, folded=fold), sys.stdout)
 
 
 def _facts(source: object) -> Facts:

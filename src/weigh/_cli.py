@@ -1,9 +1,11 @@
-"""The command line: parses, calls the library, picks a view."""
+"""The command line: parses, calls the library, picks a view.
+
+A command imports what it needs when it runs, so that ``weigh --help`` answers at once.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,17 +15,9 @@ import click
 
 from weigh._errors import UnknownNameError, WeighError, printable
 from weigh._model import Layer, Network, Tensor
-from weigh._names import did_you_mean, matches
+from weigh._names import did_you_mean
 from weigh._version import __version__
 from weigh._views.document import Document
-
-# A command imports what it needs when it runs, so that `weigh --help` answers at once.
-_STYLES: dict[str, dict[str, Any]] = {
-    "heading": {"bold": True},
-    "title": {"dim": True},
-    "name": {"bold": True},
-    "detail": {"dim": True},
-}
 
 
 class _Commands(click.Group):
@@ -85,7 +79,10 @@ def show(source: str, pattern: str | None, *, fold: bool, as_json: bool) -> None
     from weigh._views.show import show_document
 
     network = _open(source)
-    selected = None if pattern is None else _select(network, pattern, source)
+    try:
+        selected = None if pattern is None else network.select(pattern)
+    except UnknownNameError as error:
+        raise error.at(source) from None
     if as_json:
         click.echo(dumps(show_json(network, selected)))
     else:
@@ -203,16 +200,6 @@ def _open(source: str) -> Network:
     return open_network(source)
 
 
-def _select(network: Network, pattern: str, source: str) -> list[Tensor]:
-    tensors = network.tensors()
-    names = set(matches(pattern, [tensor.name for tensor in tensors]))
-    if not names:
-        paths = [path for path, _ in network.named_modules() if path]
-        near = did_you_mean(pattern, [*paths, *(tensor.name for tensor in tensors)])
-        raise UnknownNameError(f"no tensor matches {pattern!r}", do=near, where=source)
-    return [tensor for tensor in tensors if tensor.name in names]
-
-
 def _tensor(network: Network, text: str, source: str) -> Tensor:
     """Find the tensor of ``conv1.weight[0]`` and take the slice."""
     from weigh._index import parse_index
@@ -232,17 +219,9 @@ def _tensor(network: Network, text: str, source: str) -> Tensor:
 
 
 def _print(document: Document) -> None:
-    from weigh._views.text import plain, render
+    from weigh._views.terminal import write
 
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else None
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    click.echo(render(document, width=width, style=_style if colour else plain))
-
-
-def _style(text: str, role: str) -> str:
-    look = _STYLES.get(role)
-    return click.style(text, **look) if look and text else text
+    write(document, sys.stdout)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

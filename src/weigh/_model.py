@@ -13,7 +13,7 @@ from weigh._dtypes import DType
 from weigh._errors import UnknownNameError, ValuesError, printable
 from weigh._facts import Extent, Role, Values
 from weigh._index import Index, Region
-from weigh._names import did_you_mean
+from weigh._names import did_you_mean, matches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -277,21 +277,33 @@ class Layer:
         self, prefix: str = "", *, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Layer]]:
         """Go through this layer and all below it, with their paths, in PyTorch's order."""
-        if remove_duplicate and self.same_as is not None and prefix:
-            return
+        return self._named_modules(prefix, set() if remove_duplicate else None)
+
+    def _named_modules(self, prefix: str, met: set[str] | None) -> Iterator[tuple[str, Layer]]:
+        if met is not None:
+            if self._first_path in met:
+                return
+            met.add(self._first_path)
         yield prefix, self
         for name, layer in self._layers.items():
             if layer is not None:
-                path = f"{prefix}.{name}" if prefix else name
-                yield from layer.named_modules(path, remove_duplicate=remove_duplicate)
+                yield from layer._named_modules(f"{prefix}.{name}" if prefix else name, met)
+
+    @property
+    def _first_path(self) -> str:
+        return self.path if self.same_as is None else self.same_as
 
     def modules(self) -> Iterator[Layer]:
         """Go through this layer and all below it, each once."""
         return (layer for _, layer in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Layer]]:
-        """Go through the layers right below this one, with their names."""
-        return ((name, layer) for name, layer in self._layers.items() if layer is not None)
+        """Go through the layers right below this one, with their names, each once."""
+        met: set[str] = set()
+        for name, layer in self._layers.items():
+            if layer is not None and layer._first_path not in met:
+                met.add(layer._first_path)
+                yield name, layer
 
     def children(self) -> Iterator[Layer]:
         """Go through the layers right below this one."""
@@ -301,31 +313,36 @@ class Layer:
         self, prefix: str = "", *, recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """Go through the parameters with their names, in PyTorch's order, a tied one once."""
-        seen: set[Hashable] = set()
-        for path, layer in self._walk(prefix, recurse=recurse):
-            for name, tensor in layer._tensors.items():
-                if not isinstance(tensor, Parameter) or tensor.identity in seen:
-                    continue
-                if remove_duplicate and tensor.identity is not None:
-                    seen.add(tensor.identity)
-                yield f"{path}.{name}" if path else name, tensor
+        found = self._members(
+            "parameter", prefix, recurse=recurse, remove_duplicate=remove_duplicate
+        )
+        return ((name, tensor) for name, tensor in found if isinstance(tensor, Parameter))
 
     def parameters(self, *, recurse: bool = True) -> Iterator[Parameter]:
         """Go through the parameters, a tied one once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(
-        self, prefix: str = "", *, recurse: bool = True
+        self, prefix: str = "", *, recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
         """Go through the buffers with their names: what is stored but not learned."""
-        for path, layer in self._walk(prefix, recurse=recurse):
-            for name, tensor in layer._tensors.items():
-                if tensor.role == "buffer":
-                    yield f"{path}.{name}" if path else name, tensor
+        return self._members("buffer", prefix, recurse=recurse, remove_duplicate=remove_duplicate)
 
     def buffers(self, *, recurse: bool = True) -> Iterator[Tensor]:
         """Go through the buffers."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _members(
+        self, role: Role, prefix: str, *, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Tensor]]:
+        seen: set[Hashable] = set()
+        for path, layer in self._walk(prefix, recurse=recurse):
+            for name, tensor in layer._tensors.items():
+                if tensor.role != role or tensor.identity in seen:
+                    continue
+                if remove_duplicate and tensor.identity is not None:
+                    seen.add(tensor.identity)
+                yield f"{path}.{name}" if path else name, tensor
 
     def tensors(self) -> list[Tensor]:
         """List every tensor of this layer and those below; a tied one under each name."""
@@ -339,7 +356,7 @@ class Layer:
     def __getitem__(self, name: str | int) -> Layer | Tensor:
         """Find a layer or a tensor by its name or dotted path; an int counts the children."""
         if isinstance(name, int):
-            children = list(self.children())
+            children = list(self)
             if not -len(children) <= name < len(children):
                 raise UnknownNameError(
                     f"{self._title} has {len(children)} child layers", seen=str(name)
@@ -397,10 +414,11 @@ class Layer:
         return isinstance(name, str) and self._find(name) is not None
 
     def __iter__(self) -> Iterator[Layer]:
-        return self.children()
+        # As in an nn.Sequential, a layer that stands here twice is met twice.
+        return (layer for layer in self._layers.values() if layer is not None)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.children())
+        return sum(1 for _ in self)
 
     def __bool__(self) -> bool:
         return True
@@ -438,6 +456,20 @@ class Network(Layer):
     def tensors(self) -> list[Tensor]:
         """List every tensor: the network's own, then optimizer state and others."""
         return [*super().tensors(), *self._others]
+
+    def select(self, pattern: str) -> list[Tensor]:
+        """List the tensors a pattern selects: a whole name, a layer's path, or a glob.
+
+        Raises:
+            UnknownNameError: it selects none.
+        """
+        tensors = self.tensors()
+        names = set(matches(pattern, [tensor.name for tensor in tensors]))
+        if not names:
+            paths = [path for path, _ in self.named_modules() if path]
+            near = did_you_mean(pattern, [*paths, *(tensor.name for tensor in tensors)])
+            raise UnknownNameError(f"no tensor matches {pattern!r}", do=near)
+        return [tensor for tensor in tensors if tensor.name in names]
 
     def _find(self, name: str) -> Layer | Tensor | None:
         found = super()._find(name)

@@ -45,12 +45,14 @@ class Column:
     Attributes:
         title: what stands above it.
         align: numbers stand to the right.
+        unit: whether the title is what is counted ("12 values"), not a label ("size 12").
         role: the name leads a row; a detail goes below it where the terminal is narrow.
     """
 
     title: str
     align: Literal["left", "right"] = "left"
     role: Literal["name", "value", "detail"] = "value"
+    unit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

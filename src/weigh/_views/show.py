@@ -14,8 +14,8 @@ _COLUMNS = (
     Column("name", role="name"),
     Column("axes", role="detail"),
     Column("dtype"),
-    Column("values", "right"),
-    Column("bytes", "right"),
+    Column("values", "right", unit=True),
+    Column("bytes", "right", unit=True),
     Column("role"),
     Column("", role="detail"),
 )

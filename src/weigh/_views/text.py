@@ -113,4 +113,6 @@ def _stacked(
 
 def _labelled(column: Column, text: str) -> str:
     """A number needs its column's title; a word speaks for itself."""
-    return f"{text} {column.title}" if text and column.align == "right" else text
+    if not text or column.align == "left":
+        return text
+    return f"{text} {column.title}" if column.unit else f"{column.title} {text}"

@@ -1,0 +1,32 @@
+"""Writing a document where a person or a pipe reads it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import IO
+
+from weigh._views.document import Document
+from weigh._views.text import Style, plain, render
+
+_CODES = {"heading": "1", "name": "1", "title": "2", "detail": "2"}
+
+
+def write(document: Document, stream: IO[str]) -> None:
+    """Write a document: for a terminal to its width and in colour, else whole and plain.
+
+    ``NO_COLOR`` (set to anything) and ``TERM=dumb`` turn colour off; see https://no-color.org.
+    """
+    terminal = stream.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    style: Style = _coloured if colour else plain
+    text = render(document, width=width, style=style) + "\n"
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    # A name may hold letters that the stream's encoding lacks.
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _coloured(text: str, role: str) -> str:
+    code = _CODES.get(role)
+    return f"\x1b[{code}m{text}\x1b[0m" if code and text else text

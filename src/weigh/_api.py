@@ -12,7 +12,6 @@ from weigh._facts import Facts
 from weigh._kinds.interpret import interpret
 from weigh._model import Network
 from weigh._registry import FORMATS
-from weigh._sources import live
 from weigh._sources.bytes import ByteSource, LocalFile
 
 
@@ -73,7 +72,9 @@ def show(source: object, pattern: str | None = None, *, fold: bool = False) -> N
 
 
 def _facts(source: object) -> Facts:
-    if live.is_module(source):
+    if _is_module(source):
+        from weigh._sources import live  # needed only beside PyTorch, which is loaded then
+
         return live.read(source)
     if isinstance(source, str | os.PathLike):
         return _file_facts(os.fspath(source))
@@ -85,6 +86,12 @@ def _facts(source: object) -> Facts:
         "weigh.open takes a torch.nn.Module, a path or a mapping of arrays",
         seen=type(source).__name__,
     )
+
+
+def _is_module(source: object) -> bool:
+    """Whether this is a ``torch.nn.Module``; torch is not imported to find out."""
+    nn = getattr(sys.modules.get("torch"), "nn", None)
+    return nn is not None and isinstance(source, nn.Module)
 
 
 def _file_facts(path: Any) -> Facts:

@@ -6,6 +6,7 @@ A torch tensor can only come from a torch that is loaded, so this module takes t
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,12 @@ def torch_dtype(tensor: Any) -> DType:
     Raises:
         UnsupportedError: Weigh does not know it.
     """
-    name = str(tensor.dtype).removeprefix("torch.")
+    return _known(tensor.dtype)
+
+
+@functools.cache
+def _known(torch_dtype: object) -> DType:
+    name = str(torch_dtype).removeprefix("torch.")
     dtype = DTYPES.get("float4_e2m1fn" if name == _PAIRS else name)
     # torch.int4 and torch.uint4 are only names so far: their elements take whole bytes.
     if dtype is None or name in ("int4", "uint4"):
@@ -70,7 +76,7 @@ class TorchValues:
         """The size of each axis; None while a lazy layer has not seen its first input."""
         if self._is_lazy():
             return None
-        shape = tuple(int(size) for size in self._tensor.shape)
+        shape = tuple(map(int, self._tensor.shape))
         return (*shape[:-1], 2 * shape[-1] if shape else 2) if self._is_pairs() else shape
 
     @property
@@ -88,7 +94,12 @@ class TorchValues:
             # The storage's own address, not its data's: asking for that can copy it.
             key = ("torch", int(storage._cdata))
             total = int(storage.nbytes())
-            first, strides = int(tensor.storage_offset()), tuple(map(int, tensor.stride()))
+            first = int(tensor.storage_offset())
+            if self.dtype.bits >= 8 and tensor.is_contiguous():
+                # Most tensors: no gap and no repetition.
+                count, size = tensor.numel(), self.dtype.bits // 8
+                return Extent(key, first * size, (first + count) * size, count, total)
+            strides = tuple(map(int, tensor.stride()))
         except (RuntimeError, NotImplementedError, AttributeError, TypeError):
             return None
         if self._is_pairs():
@@ -162,12 +173,14 @@ class TorchValues:
         return take(raw, self.dtype, region.counts, steps, bit_offset=first % 2 * 4)
 
     def _is_lazy(self) -> bool:
+        if type(self._tensor).__name__ in ("Tensor", "Parameter"):
+            return False
         # Only then does the module of lazy parameters exist, and this one is loaded with torch.
         parameter = sys.modules.get("torch.nn.parameter")
         return parameter is not None and bool(parameter.is_lazy(self._tensor))
 
     def _is_pairs(self) -> bool:
-        return str(self._tensor.dtype) == f"torch.{_PAIRS}"
+        return self.dtype.bits == 4 and str(self._tensor.dtype) == f"torch.{_PAIRS}"
 
 
 def _to_numpy(tensor: Any, dtype: DType) -> np.ndarray[Any, Any]:

@@ -14,9 +14,17 @@ from weigh._model import Axis, Hyperparameter, Layer, Network, Tensor
 Document = dict[str, Any]
 
 
-def dumps(document: object) -> str:
-    """Write a document as one text of strict JSON, safe in any encoding."""
-    return json.dumps(document, indent=2, allow_nan=False)
+def dumps(document: Document) -> str:
+    """Write a document as strict JSON in ASCII: a line for each key, and for each row of a list."""
+    lines = [f"{json.dumps(key)}: {_value(value)}" for key, value in document.items()]
+    return "{\n  " + ",\n  ".join(lines) + "\n}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        rows = ",\n    ".join(json.dumps(row, allow_nan=False) for row in value)
+        return f"[\n    {rows}\n  ]"
+    return json.dumps(value, allow_nan=False)
 
 
 def show_json(network: Network, selected: Sequence[Tensor] | None = None) -> Document:

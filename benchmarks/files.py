@@ -1,0 +1,114 @@
+"""The files that are measured: made once, of real random bytes, in a process of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import run
+
+if TYPE_CHECKING:
+    import torch
+
+TENSORS = 500
+WIDTH = 512
+EMBEDDING = "embed.weight"
+MADE = ("article.safetensors", "many-*MB.*", "embedding-*MB.*", "part-*")
+"""The names of all files that are made here, as globs."""
+
+
+def article(folder: Path) -> Path:
+    """Make the article's network as a safetensors file."""
+    (path,) = _made([folder / "article.safetensors"], [0])
+    return path
+
+
+def many(folder: Path, size: int) -> dict[str, Path]:
+    """Make 500 float32 tensors of ``size`` MB in all, in three formats."""
+    ends = {"safetensors": "safetensors", "torch-zip": "zip.pt", "torch-legacy": "legacy.pt"}
+    paths = [folder / f"many-{size}MB.{end}" for end in ends.values()]
+    return dict(zip(ends, _made(paths, [size] * len(ends)), strict=True))
+
+
+def embeddings(folder: Path, sizes: Sequence[float]) -> list[tuple[Path, int]]:
+    """Make a file of one float32 tensor for each of some sizes (MB); give each with its rows."""
+    paths = [folder / f"embedding-{size:g}MB.safetensors" for size in sizes]
+    return list(zip(_made(paths, sizes), map(_rows, sizes), strict=True))
+
+
+def _rows(size: float) -> int:
+    return max(16, round(size * 500))
+
+
+def _made(paths: Sequence[Path], sizes: Sequence[float]) -> Sequence[Path]:
+    """Make those files that are not there yet, all in one process."""
+    missing = [(path, size) for path, size in zip(paths, sizes, strict=True) if not path.exists()]
+    arguments: list[str] = []
+    for path, size in missing:
+        print(f"making {path.name}", file=sys.stderr, flush=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arguments += [str(path), str(size)]
+    if missing:
+        run([sys.executable, "-m", "benchmarks.files", *arguments])
+    return paths
+
+
+def _make(path: Path, size: float) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    if path.name.startswith("article"):
+        tensors = dict(article_network().state_dict())
+    elif path.name.startswith("embedding"):
+        tensors = {EMBEDDING: _random(_rows(size))}
+    else:
+        tensors = _many(size)
+    # A making that is broken off leaves no file of that name.
+    part = path.with_name(f"part-{path.name}")
+    if path.suffix == ".safetensors":
+        save_file(tensors, part)
+    else:
+        torch.save(tensors, part, _use_new_zipfile_serialization=path.name.endswith(".zip.pt"))
+    part.replace(path)
+
+
+def article_network() -> torch.nn.Module:
+    """Make the article's network."""
+    from torch import nn
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(1, 6, 5)
+            self.conv2 = nn.Conv2d(6, 12, 5)
+            self.fc1 = nn.Linear(192, 120)
+            self.fc2 = nn.Linear(120, 60)
+            self.out = nn.Linear(60, 10)
+
+    return Network()
+
+
+def _random(rows: int) -> torch.Tensor:
+    """Repeat one random block, each time moved a little: quick, and no two rows are equal."""
+    import torch
+
+    block = torch.rand(min(rows, 2000), WIDTH)
+    whole = torch.empty(rows, WIDTH)
+    for i, part in enumerate(torch.split(whole, len(block))):
+        torch.add(block[: len(part)], i, out=part)
+    return whole
+
+
+def _many(size: float) -> dict[str, torch.Tensor]:
+    import torch
+
+    block = torch.rand(max(1, round(size * 1e6 / 4 / TENSORS / 100)), 100)
+    return {f"blocks.{i}.fc.weight": block + i for i in range(TENSORS)}
+
+
+if __name__ == "__main__":
+    for path, size in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        _make(Path(path), float(size))

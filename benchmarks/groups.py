@@ -1,0 +1,131 @@
+"""What is compared: each group makes its files, runs both sides and gives its rows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import files
+from benchmarks.measure import Command, CommandError, Row, alternate, megabytes, run, seconds
+
+PYTHON = sys.executable
+WEIGH = Path(PYTHON).with_name("weigh")
+LISTING = Path(__file__).with_name("listing.py")
+
+PEAK = 80  # MB
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How large the files are (MB), how often each side runs, and where the files are kept."""
+
+    size: int
+    runs: int
+    cache: Path
+
+
+def cold(settings: Settings) -> Iterator[Row]:
+    """A whole process that shows a small network, against one that only imports NumPy."""
+    ours: Command = [WEIGH, "show", files.article(settings.cache)]
+    theirs: Command = [PYTHON, "-c", "import numpy"]
+    yield from _rows(
+        "cold", "weigh show article", "import numpy", ours, theirs, settings, most_ratio=1.6
+    )
+
+
+def listing(settings: Settings) -> Iterator[Row]:
+    """Names, dtypes and shapes of 500 tensors in each format, against its own library."""
+    paths = files.many(settings.cache, settings.size)
+    ways: tuple[tuple[str, str, float | None], ...] = (
+        ("safetensors", "safetensors-numpy", None),
+        ("safetensors", "safetensors-pt", 0.2),
+        ("torch-zip", "torch-mmap", 0.2),
+        ("torch-legacy", "torch-eager", 0.2),
+    )
+    for kind, way, most_ratio in ways:
+        ours: Command = [WEIGH, "show", paths[kind], "--json"]
+        theirs: Command = [PYTHON, "-P", LISTING, way, paths[kind]]
+        yield from _rows(
+            "listing",
+            f"list {kind}",
+            way,
+            ours,
+            theirs,
+            settings,
+            most_ratio=most_ratio,
+            most_peak=PEAK,
+            check=same_tensors,
+        )
+
+
+def slices(settings: Settings) -> Iterator[Row]:
+    """A few values of a large tensor, against the same of one a hundred times smaller."""
+    commands: list[Command] = []
+    sizes = (settings.size, settings.size / 100)
+    for path, rows in files.embeddings(settings.cache, sizes):
+        # Row 123,456 of the million.
+        index = f"{files.EMBEDDING}[{rows * 123_456 // 1_000_000}, :8]"
+        commands.append([WEIGH, "values", path, index])
+    name, against = f"slice of {settings.size:g} MB", f"of {settings.size / 100:g} MB"
+    large, small = commands
+    # "The same time", with room for the noise of a machine that does other things too.
+    yield from _rows("slice", name, against, large, small, settings, most_ratio=1.2, most_peak=PEAK)
+
+
+def live(settings: Settings) -> Iterator[Row]:
+    """The text for a live module, in one process, against torchinfo's."""
+    try:
+        done = run([PYTHON, "-m", "benchmarks.live", str(settings.runs * 3)], keep=True)
+    except CommandError as error:
+        yield Row("live", "weigh.open + show", "torchinfo", "s", error=str(error))
+        return
+    for name, figures in json.loads(done.output).items():
+        yield Row("live", name, "torchinfo", "s", **figures, most_ratio=1.0)
+
+
+GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
+    "cold": cold,
+    "listing": listing,
+    "slice": slices,
+    "live": live,
+}
+
+
+def _rows(
+    group: str,
+    name: str,
+    against: str,
+    ours: Command,
+    theirs: Command,
+    settings: Settings,
+    *,
+    most_ratio: float | None = None,
+    most_peak: float | None = None,
+    check: Callable[[str, str], str] = lambda _, __: "",
+) -> Iterator[Row]:
+    """Compare two commands in time and in peak memory."""
+    try:
+        # These first runs are not timed: they bring the files' pages into memory.
+        difference = check(run(ours, keep=True).output, run(theirs, keep=True).output)
+        if difference:
+            raise CommandError(difference)
+        a, b = alternate(ours, theirs, settings.runs)
+    except CommandError as error:
+        yield Row(group, name, against, "s", most_ratio=most_ratio, error=str(error))
+        return
+    yield Row(group, f"{name}: time", against, "s", seconds(a), seconds(b), most_ratio=most_ratio)
+    yield Row(group, f"{name}: peak", against, "MB", megabytes(a), megabytes(b), most=most_peak)
+
+
+def same_tensors(ours: str, theirs: str) -> str:
+    """Give in words how the two lists differ; "" when they hold the same tensors."""
+    a = {(t["name"], t["dtype"], tuple(t["shape"])) for t in json.loads(ours)["tensors"]}
+    b = {(name, dtype, tuple(shape)) for name, dtype, shape in json.loads(theirs)}
+    if a == b:
+        return ""
+    one = min(a ^ b)
+    side = "Weigh" if one in a else "the other"
+    return f"the lists differ in {len(a ^ b)} tensors: only {side} has {one}"

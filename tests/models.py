@@ -42,7 +42,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **{f"{how}Pad{d}d": (2,) for how in ("Circular", "Reflection", "Replication", "Zero")
        for d in (1, 2, 3)},
     **{f"ConstantPad{d}d": (2, 0.5) for d in (1, 2, 3)},
-    **{name: (4, 6) for name in ("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell")},
+    **dict.fromkeys(("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"), (4, 6)),
     "AdaptiveLogSoftmaxWithLoss": (8, 20, [5, 10]),
     "Bilinear": (3, 4, 5),
     "ChannelShuffle": (2,),
@@ -371,13 +371,20 @@ def views() -> nn.Module:
     return module
 
 
+def transformer() -> nn.Module:
+    """The whole Transformer, encoder and decoder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nn.Transformer(8, 2, 2, 2, 16)
+
+
 NETWORKS: dict[str, Make] = {
     "article": Article,
     "resnet": ResNet,
     "tagger": Tagger,
     "gpt2": GPT,
     "nanogpt": lambda: GPT(transposed=False),
-    "transformer": lambda: nn.Transformer(8, 2, 2, 2, 16),
+    "transformer": transformer,
     "odd": Odd,
     "shared": Shared,
     "weight_normed": weight_normed,

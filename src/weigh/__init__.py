@@ -1,6 +1,6 @@
 """See what a neural network has learned: its parameters, their axes, values and totals."""
 
-from weigh._api import open, show  # noqa: A004
+from weigh._api import explain, open, show  # noqa: A004
 from weigh._counts import Counts
 from weigh._dtypes import DType
 from weigh._errors import (
@@ -13,7 +13,7 @@ from weigh._errors import (
     ValuesError,
     WeighError,
 )
-from weigh._explain import Explanation, explain
+from weigh._explain import Explanation
 from weigh._model import Axis, Hyperparameter, Initial, Layer, Network, Parameter, Tensor
 from weigh._version import __version__
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weigh._errors import FormatError, SourceError, UnsupportedError, UsageError, WeighError
+from weigh._explain import Explanation, explain_network
 from weigh._facts import Facts
 from weigh._kinds.interpret import interpret
 from weigh._model import Network
@@ -21,7 +22,8 @@ def open(source: object) -> Network:  # noqa: A001
     Args:
         source: a live ``torch.nn.Module``; the path of a safetensors file or of a PyTorch
             checkpoint that holds a state dict (nested or not, zip or legacy); or a mapping of
-            names to arrays (NumPy, PyTorch, anything with ``__array__`` or DLPack).
+            names to arrays (NumPy, PyTorch, anything with ``__array__`` or DLPack). What it
+            gave once is given back as it is.
 
     Returns:
         The network: a tree of layers whose tensors read their values on demand.
@@ -40,7 +42,7 @@ def open(source: object) -> Network:  # noqa: A001
         >>> net.counts.parameters
         8
     """
-    return interpret(_facts(source))
+    return source if isinstance(source, Network) else interpret(_facts(source))
 
 
 def show(source: object, pattern: str | None = None, *, fold: bool = False) -> None:
@@ -66,9 +68,29 @@ def show(source: object, pattern: str | None = None, *, fold: bool = False) -> N
     from weigh._views.show import show_document
     from weigh._views.terminal import write
 
-    network = source if isinstance(source, Network) else open(source)
+    network = open(source)
     selected = None if pattern is None else network.select(pattern)
     write(show_document(network, selected, folded=fold), sys.stdout)
+
+
+def explain(source: object, name: str) -> list[Explanation]:
+    """Explain a tensor, or every tensor of a layer: what each axis means, and why its size.
+
+    Args:
+        source: what ``open`` takes, or what it gave.
+        name: a tensor's name (``"conv2.weight"``) or a layer's path (``"conv2"``).
+
+    Raises:
+        SourceError: the source cannot be read.
+        UnknownNameError: there is none of that name, or the layer holds no tensor itself.
+
+    Examples:
+        >>> import numpy, weigh
+        >>> [e] = weigh.explain({"fc.weight": numpy.zeros((120, 192))}, "fc.weight")
+        >>> print(e.sentences[0])
+        The matrix is a linear map R^192 -> R^120: it turns a vector of 192 into one of 120.
+    """
+    return explain_network(open(source), name)
 
 
 def _facts(source: object) -> Facts:
@@ -82,9 +104,15 @@ def _facts(source: object) -> Facts:
         from weigh._sources import arrays  # needs NumPy, which opening a file must not import
 
         return arrays.read(source)
+    do = ""
+    if isinstance(source, type):
+        do = f"Make one: {source.__name__}(...)."
+    elif hasattr(source, "__array__"):
+        do = "Give the array a name: {'weight': array}."
     raise UsageError(
         "weigh.open takes a torch.nn.Module, a path or a mapping of arrays",
-        seen=type(source).__name__,
+        seen=f"the class {source.__name__}" if isinstance(source, type) else type(source).__name__,
+        do=do,
     )
 
 

@@ -35,11 +35,13 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 fine, 2 bad usage or an unreadable source.",
 )
 @click.version_option(__version__, prog_name="weigh")
-def weigh() -> None:
+@click.pass_context
+def weigh(context: click.Context) -> None:
     """See what a neural network has learned.
 
     Weigh opens a checkpoint without loading it whole and without running any code in it, and
@@ -51,6 +53,8 @@ def weigh() -> None:
       weigh show model.safetensors                  what is in a file
       weigh explain model.safetensors conv1.weight  why a tensor has its shape
     """  # noqa: D301
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 _SOURCE = click.argument("source", metavar="SOURCE", type=click.Path(path_type=str))
@@ -129,12 +133,15 @@ def explain(source: str, name: str, *, as_json: bool) -> None:
       weigh explain model.safetensors conv2.weight
       weigh explain model.safetensors encoder.layers.0.self_attn
     """  # noqa: D301
-    from weigh._explain import explain as explain_names
+    from weigh._explain import explain_network
     from weigh._views.explain import explain_document
     from weigh._views.json import dumps, explain_json
 
+    network = _open(source)
     try:
-        explanations = explain_names(_open(source), name)
+        if name not in network and "[" in name:
+            name = _tensor(network, name, source).name.partition("[")[0]
+        explanations = explain_network(network, name)
     except UnknownNameError as error:
         raise error.at(source) from None
     if as_json:
@@ -205,17 +212,26 @@ def _tensor(network: Network, text: str, source: str) -> Tensor:
     from weigh._index import parse_index
 
     try:
-        name, index = text, ""
-        if text not in network and text.endswith("]"):
-            name, _, index = text[:-1].partition("[")
+        name, indices = _split(network, text)
         found = network[name]
         if isinstance(found, Layer):
             held = [tensor.name for tensor in found.tensors()][:3]
             do = f"Name one of its tensors: {', '.join(held)}." if held else ""
             raise UnknownNameError(f"{name!r} is a layer, not a tensor", do=do)
-        return found if name == text else found[parse_index(index)]
+        for index in indices:
+            found = found[parse_index(index)]
+        return found
     except WeighError as error:
         raise error.at(source) from None
+
+
+def _split(network: Network, text: str) -> tuple[str, list[str]]:
+    """Split ``a.weight[0][:8]`` into a name, which may hold brackets itself, and its indices."""
+    if text in network or not text.endswith("]"):
+        return text, []
+    places = [at for at, letter in enumerate(text) if letter == "["]
+    at = next((at for at in reversed(places) if text[:at] in network), places[0] if places else 0)
+    return text[:at], text[at + 1 : -1].split("][")
 
 
 def _print(document: Document) -> None:

@@ -50,8 +50,8 @@ class Counts:
         """Count a list of rows."""
         rows = list(tensors)
         named = [t for t in rows if t.role == "parameter"]
-        unique = [t for t in named if t.tied_to is None]
-        packed = [t for t in rows if t.packed and t.tied_to is None]
+        unique = _unique(named)
+        packed = _unique(t for t in rows if t.packed)
         roles = dict.fromkeys(t.role for t in rows)
         return cls(
             tensors=len(rows),
@@ -62,10 +62,15 @@ class Counts:
             bytes=stored_bytes(rows),
             trainable=_total([t for t in unique if t.learnable is not False]),
             frozen=_total([t for t in unique if t.learnable is False]),
-            buffers=_total([t for t in rows if t.role == "buffer" and t.tied_to is None]),
+            buffers=_total(_unique(t for t in rows if t.role == "buffer")),
             bytes_by_role={r: stored_bytes([t for t in rows if t.role == r]) for r in roles},
             at_least=any(t.shape is None for t in rows),
         )
+
+
+def _unique(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Take each tensor once; a tied one may be here under its later names only."""
+    return list({id(t) if t.identity is None else t.identity: t for t in tensors}.values())
 
 
 def _total(tensors: Iterable[Tensor]) -> int:
@@ -86,10 +91,10 @@ def _storages(tensors: Iterable[Tensor]) -> list[tuple[int, int]]:
     """Give (values, bytes) for each storage, or for each tensor that has none to speak of."""
     loose: list[tuple[int, int]] = []
     shared: defaultdict[Hashable, list[Tensor]] = defaultdict(list)
-    for tensor in tensors:
+    for tensor in _unique(tensors):
         if tensor.extent is not None:
             shared[tensor.extent.storage].append(tensor)
-        elif tensor.tied_to is None:
+        else:
             loose.append((tensor.count or 0, tensor.bytes or 0))
     return loose + [_covered(group) for group in shared.values()]
 

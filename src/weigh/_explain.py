@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isqrt, prod
+from math import prod
 
+from weigh._before import reason
 from weigh._errors import UnknownNameError
 from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Tensor
-
-_GIVES = ("out_channels", "out_features", "embedding_dim", "nf", "hidden_size", "embed_dim")
-_TAKES = ("in_channels", "in_features", "nx", "input_size")
-_CHANNELS = {1: "one channel, as in a grey image", 3: "three channels, as in a colour image"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +44,11 @@ class Explanation:
     sentences: tuple[str, ...]
 
 
-def explain(network: Network, name: str) -> list[Explanation]:
-    """Explain a tensor, or every tensor of a layer.
-
-    Args:
-        network: what ``weigh.open`` gave.
-        name: a tensor's name (``"conv2.weight"``) or a layer's path (``"conv2"``).
+def explain_network(network: Network, name: str) -> list[Explanation]:
+    """Explain a tensor, or every tensor of a layer; see ``weigh.explain``.
 
     Raises:
         UnknownNameError: there is none of that name, or the layer holds no tensor itself.
-
-    Examples:
-        >>> import numpy, weigh
-        >>> net = weigh.open({"fc.weight": numpy.zeros((120, 192))})
-        >>> [e] = weigh.explain(net, "fc.weight")
-        >>> print(e.sentences[0])
-        The matrix is a linear map R^192 -> R^120: it turns a vector of 192 into one of 120.
     """
     found = network[name]
     if isinstance(found, Tensor):
@@ -80,37 +66,15 @@ def explain(network: Network, name: str) -> list[Explanation]:
 def _explanation(network: Network, tensor: Tensor) -> Explanation:
     found = network._find(tensor.layer) if tensor.layer else network
     layer = found if isinstance(found, Layer) else network
-    before = _before(network, layer)
     return Explanation(
         tensor=tensor,
         layer=layer,
         axes=tuple(
-            AxisReason(axis, _source(axis, layer), _why(axis, layer, before))
+            AxisReason(axis, _source(axis, layer), reason(network, layer, axis))
             for axis in tensor.axes
         ),
         sentences=tuple(_sentences(tensor)),
     )
-
-
-def _number(layer: Layer, names: tuple[str, ...]) -> tuple[str, int] | None:
-    """Give the first of these hyperparameters that is a known whole number."""
-    for name in names:
-        row = layer.hyperparameters.get(name)
-        if row is not None and row.status != "unknown" and isinstance(row.value, int):
-            return name, row.value
-    return None
-
-
-def _before(network: Network, layer: Layer) -> tuple[Layer, int] | None:
-    """Give the nearest layer before this one that says what it gives out, and how much."""
-    last: tuple[Layer, int] | None = None
-    for _, other in network.named_modules():
-        if other is layer:
-            return last
-        given = _number(other, _GIVES)
-        if given is not None and not other._layers:
-            last = (other, given[1])
-    return last
 
 
 def _source(axis: Axis, layer: Layer) -> str:
@@ -126,46 +90,22 @@ def _how(row: Hyperparameter) -> str:
     return f"{row} ({row.origin or row.status})" if row.status != "unknown" else f"{row}"
 
 
-def _why(axis: Axis, layer: Layer, before: tuple[Layer, int] | None) -> str:
-    takes = _number(layer, _TAKES)
-    if takes is None or takes[0] not in axis.formula:
-        return ""
-    name, size = takes
-    if before is None:
-        if name == "in_channels":
-            return f"the input's channels: {_CHANNELS.get(size, size)}"
-        return "the size of the input"
-    earlier, given = before
-    convolution = "out_channels" in earlier.hyperparameters
-    if given == size:
-        return f"{earlier.path} gives {given} {'channels' if convolution else 'numbers'} (inferred)"
-    if convolution and size % given == 0:
-        return f"{_flattened(size, given, earlier)}"
-    return ""
-
-
-def _flattened(size: int, channels: int, convolution: Layer) -> str:
-    """Tell why a linear layer after a convolution takes that many numbers."""
-    places = size // channels
-    side = isqrt(places)
-    square = convolution.kind.endswith("2d") and side * side == places
-    product = f"{channels} x {side} x {side}" if square else f"{channels} x {places}"
-    left = f"{side} x {side}" if square else f"{places}"
-    return (
-        f"{size} = {product}: {convolution.path} gives {channels} channels, "
-        f"and {left} places of each are left (inferred)"
-    )
-
-
 def _sentences(tensor: Tensor) -> Iterator[str]:
     names = [axis.name for axis in tensor.axes]
     shape = tensor.shape
     if shape is None:
         yield "It gets its shape when the layer sees its first input."
+    elif tensor.role == "buffer" or any(axis.formula == "1" for axis in tensor.axes):
+        pass  # a mask or a magnitude has the weight's axes, but is no weight
     elif len(shape) > 2 and names[0] == "out_channels":
         yield (
             f"All {shape[0]} filters are in this one rank-{len(shape)} tensor; one filter is "
             f"{tensor.name}[0], with shape {shape[1:]}."
+        )
+    elif len(shape) > 2 and names[0] == "in_channels":
+        yield (
+            f"The filters of all {shape[0]} input channels are in this one rank-{len(shape)} "
+            f"tensor; those of one channel are {tensor.name}[0], with shape {shape[1:]}."
         )
     elif len(shape) == 2 and names == ["out_features", "in_features"]:
         yield from _linear_map(shape[1], shape[0])
@@ -173,13 +113,24 @@ def _sentences(tensor: Tensor) -> Iterator[str]:
     elif len(shape) == 2 and names == ["in_features", "out_features"]:
         yield from _linear_map(shape[0], shape[1])
         yield "It is stored transposed, (in, out): x @ W, where a Linear computes x @ W.T."
-    if tensor.fan_in is not None and shape is not None:
-        product = " x ".join(map(str, shape[1:])) if prod(shape[1:]) == tensor.fan_in else ""
-        equal = f" = {product}" if len(shape) > 2 and product else ""
-        yield f"Fan-in: each output is computed from {tensor.fan_in}{equal} inputs."
+    yield from _fan_in(tensor)
     if tensor.initial is not None:
-        yield f"PyTorch starts it as: {tensor.initial}."
+        yield f"PyTorch's default start: {tensor.initial}."
     yield from _standing(tensor)
+
+
+def _fan_in(tensor: Tensor) -> Iterator[str]:
+    if tensor.fan_in is None or tensor.shape is None:
+        return
+    inner = tensor.shape[1:]
+    product = f" = {' x '.join(map(str, inner))}" if len(inner) > 1 else ""
+    if prod(inner) != tensor.fan_in:
+        product = ""
+    if tensor.axes[0].name == "in_channels":
+        # What PyTorch calls fan-in here is not what an output is computed from.
+        yield f"Fan-in, as PyTorch reckons it for a transposed layer: {tensor.fan_in}{product}."
+    else:
+        yield f"Fan-in: each output is computed from {tensor.fan_in}{product} inputs."
 
 
 def _linear_map(into: int, out: int) -> Iterator[str]:

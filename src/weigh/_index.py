@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 from types import EllipsisType
@@ -128,15 +129,25 @@ class Region:
         return type(self)(tuple(starts), tuple(counts), tuple(steps), tuple(kept_flags))
 
 
+def _plain(part: object) -> int | slice | EllipsisType:
+    """Take an integer of any kind (NumPy's too) as a plain one."""
+    if isinstance(part, slice | EllipsisType):
+        return part
+    try:
+        if not isinstance(part, bool):
+            return operator.index(part)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise IndexingError(
+        "a tensor is indexed by integers, slices and '...'", seen=type(part).__name__
+    )
+
+
 def _expand(
     index: tuple[int | slice | EllipsisType, ...], shape: tuple[int, ...]
 ) -> list[int | slice]:
     """Fill an index up to one part for each axis of the shape."""
-    for part in index:
-        if isinstance(part, bool) or not isinstance(part, int | slice | EllipsisType):
-            raise IndexingError(
-                "a tensor is indexed by integers, slices and '...'", seen=type(part).__name__
-            )
+    index = tuple(map(_plain, index))
     given = sum(part is not ... for part in index)
     if given < len(index) - 1:
         raise IndexingError("'...' may stand once in an index")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from weigh._counts import Counts
 from weigh._dtypes import DType
-from weigh._errors import UnknownNameError, ValuesError, printable
+from weigh._errors import UnknownNameError, UsageError, ValuesError, printable
 from weigh._facts import Extent, Role, Values
 from weigh._index import Index, Region
 from weigh._names import did_you_mean, matches
@@ -185,8 +185,18 @@ class Tensor:
         return self.values.read(Region.whole(self.shape))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:  # noqa: FBT001
+        if copy is False:
+            raise ValueError("the values of a tensor are always read into a new array")
         array = self.read()
         return array if dtype is None else array.astype(dtype)
+
+    def item(self) -> Any:
+        """Give the one value of a tensor of one value as a Python number.
+
+        Raises:
+            ValueError: it has more than one.
+        """
+        return self.read().item()
 
     def __len__(self) -> int:
         if not self.shape:
@@ -252,7 +262,8 @@ class Layer:
     """One layer of a network; its ``repr`` is what PyTorch prints for it.
 
     Child layers and tensors are reached as in PyTorch, by a dot, and by ``layer["name"]`` or
-    ``layer["a.b.weight"]`` whatever they are called. A hyperparameter is reached by a dot too.
+    ``layer["a.b.weight"]``. A hyperparameter is reached by a dot too. A child that is called
+    like something below (``kind``, ``parameters``) is reached by ``layer["kind"]`` alone.
 
     Attributes:
         path: its dotted path; the network itself is ``""``.
@@ -310,7 +321,10 @@ class Layer:
         return (layer for _, layer in self.named_children())
 
     def named_parameters(
-        self, prefix: str = "", *, recurse: bool = True, remove_duplicate: bool = True
+        self,
+        prefix: str = "",
+        recurse: bool = True,  # noqa: FBT001, FBT002 - as PyTorch has it
+        remove_duplicate: bool = True,  # noqa: FBT001, FBT002
     ) -> Iterator[tuple[str, Parameter]]:
         """Go through the parameters with their names, in PyTorch's order, a tied one once."""
         found = self._members(
@@ -318,7 +332,7 @@ class Layer:
         )
         return ((name, tensor) for name, tensor in found if isinstance(tensor, Parameter))
 
-    def parameters(self, *, recurse: bool = True) -> Iterator[Parameter]:
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:  # noqa: FBT001, FBT002
         """Go through the parameters, a tied one once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
@@ -328,7 +342,7 @@ class Layer:
         """Go through the buffers with their names: what is stored but not learned."""
         return self._members("buffer", prefix, recurse=recurse, remove_duplicate=remove_duplicate)
 
-    def buffers(self, *, recurse: bool = True) -> Iterator[Tensor]:
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:  # noqa: FBT001, FBT002
         """Go through the buffers."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
@@ -355,6 +369,10 @@ class Layer:
 
     def __getitem__(self, name: str | int) -> Layer | Tensor:
         """Find a layer or a tensor by its name or dotted path; an int counts the children."""
+        if isinstance(name, bool) or not isinstance(name, str | int):
+            raise UsageError(
+                "a layer is indexed by a name or a whole number", seen=type(name).__name__
+            )
         if isinstance(name, int):
             children = list(self)
             if not -len(children) <= name < len(children):
@@ -363,26 +381,26 @@ class Layer:
                 )
             return children[name]
         found = self._find(name)
-        if found is None:
+        if found is not None:
+            return found
+        if name:
             raise self._unknown(name)
-        return found
+        return self
 
     def _find(self, name: str) -> Layer | Tensor | None:
         if name in self._tensors:
             return self._tensors[name]
-        if not name:
-            return self
-        head, _, rest = name.partition(".")
+        head, dot, rest = name.partition(".")
         while True:
             child = self._layers.get(head)
             if child is not None:
-                found = child._find(rest) if rest else child
+                found = child._find(rest) if dot else child
                 if found is not None:
                     return found
-            if not rest:
+            if not dot:
                 return None
             # A child's own name may hold a dot.
-            more, _, rest = rest.partition(".")
+            more, dot, rest = rest.partition(".")
             head = f"{head}.{more}"
 
     def __getattr__(self, name: str) -> Any:
@@ -411,7 +429,7 @@ class Layer:
         return f"layer {self.path!r}" if self.path else "the network"
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
+        return isinstance(name, str) and (not name or self._find(name) is not None)
 
     def __iter__(self) -> Iterator[Layer]:
         # As in an nn.Sequential, a layer that stands here twice is met twice.
@@ -437,12 +455,14 @@ class Network(Layer):
     Attributes:
         format: the reader that read it: ``"live"``, ``"safetensors"``, ``"torch-zip"``...
         location: where it was read from.
+        ordered: whether its layers stand in the network's own order; safetensors sorts them.
         metadata: what else the source says, as text.
         notes: sentences the reader should see.
     """
 
     format: str = "live"
     location: str = ""
+    ordered: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     file_bytes: int | None = None
@@ -471,9 +491,12 @@ class Network(Layer):
             raise UnknownNameError(f"no tensor matches {pattern!r}", do=near)
         return [tensor for tensor in tensors if tensor.name in names]
 
+    @cached_property
+    def _by_name(self) -> dict[str, Tensor]:
+        return {tensor.name: tensor for tensor in self.tensors()}
+
     def _find(self, name: str) -> Layer | Tensor | None:
-        found = super()._find(name)
-        return found or next((t for t in self._others if t.name == name), None)
+        return self._by_name.get(name) or super()._find(name)
 
     @property
     def _title(self) -> str:

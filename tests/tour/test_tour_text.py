@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from weigh._tour import Adds, Cell, Step, TourResult, show, to_text
 from weigh._tour.text import lines
-from weigh._tour.wrap import cells, wrap
+from weigh._tour.wrap import wrap
+from weigh._width import cells
 
 LONG = "x" * 120
 STEP = Step(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import sqrt
 
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec, xavier_uniform
+from weigh._kinds.linear import Linear
 from weigh._model import Initial
 
 _PARTS = {"q_proj_weight": "query", "k_proj_weight": "key", "v_proj_weight": "value"}
@@ -89,6 +90,16 @@ class MultiheadAttention(Kind):
             # Fans of a (1, 1, E) tensor: E in, E out.
             return Initial("normal", 0.0, sqrt(2 / (2 * shape[2])), "sqrt(2 / (fan_in + fan_out))")
         return None
+
+
+class AttentionOutput(Linear):
+    """The ``out_proj`` of a MultiheadAttention: a Linear whose bias starts at 0."""
+
+    def initial(self, tensor: str, shape: Shape, h: Hypers) -> Initial | None:
+        """As Linear, but for the bias, which the attention sets to 0."""
+        if tensor == "bias":
+            return Initial("constant", 0.0, 0.0)
+        return super().initial(tensor, shape, h)
 
 
 KINDS: tuple[Kind, ...] = (MultiheadAttention(),)

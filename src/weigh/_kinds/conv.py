@@ -28,7 +28,10 @@ class Conv(Kind):
         self.specs = _specs(transposed=False)
 
     def infer(self, shapes: Mapping[str, Shape]) -> dict[str, object]:
-        """Read channels and kernel size off the weight; groups are taken to be 1."""
+        """Read channels and kernel size off the weight; groups are taken to be 1.
+
+        Where what comes before speaks against that, ``recognise`` takes ``in_channels`` back.
+        """
         out, depth, *kernel = shapes["weight"]
         return {
             "in_channels": depth,
@@ -44,7 +47,8 @@ class Conv(Kind):
             return (("out_channels", "one number for each filter", "out_channels"),)
         if tensor != "weight" or rank != self.rank + 2:
             return None
-        if h.integer("groups") > 1:
+        ungrouped = h.known("in_channels") or h.known("groups")
+        if h.integer("groups") > 1 or not ungrouped:
             depth = (
                 "in_channels_per_group",
                 "depth of each filter: the input channels of its group",
@@ -60,7 +64,7 @@ class Conv(Kind):
 
     def fan_in(self, tensor: str, shape: Shape, h: Hypers) -> int | None:
         """(C_in / groups) x kernel size."""
-        return prod(shape[1:]) if tensor == "weight" else None
+        return prod(shape[1:]) if tensor == "weight" and len(shape) == self.rank + 2 else None
 
     def initial(self, tensor: str, shape: Shape, h: Hypers) -> Initial | None:
         """Uniform within 1 / sqrt(fan_in), the bias too."""
@@ -86,12 +90,16 @@ class ConvTranspose(Conv):
     def infer(self, shapes: Mapping[str, Shape]) -> dict[str, object]:
         """Read channels and kernel size off the weight, whose first two axes are swapped."""
         in_channels, depth, *kernel = shapes["weight"]
-        return {
+        known: dict[str, object] = {
             "in_channels": in_channels,
-            "out_channels": shapes["bias"][0] if "bias" in shapes else depth,
+            "out_channels": depth,
             "kernel_size": tuple(kernel),
             "bias": "bias" in shapes,
         }
+        if "bias" in shapes and depth:
+            out = shapes["bias"][0]
+            known |= {"out_channels": out, "groups": out // depth}
+        return known
 
     def axes(self, tensor: str, rank: int, h: Hypers) -> tuple[AxisWords, ...] | None:
         """Input channels come first here, then the output channels of each group."""

@@ -51,7 +51,7 @@ class EmbeddingBag(Embedding):
         Spec("max_norm", None, "changed"),
         Spec("norm_type", 2.0, "changed"),
         Spec("scale_grad_by_freq", False, "changed"),  # noqa: FBT003
-        Spec("mode", "mean"),
+        Spec("mode", "mean", quoted=True),
         Spec("padding_idx", None, "changed"),
         Spec("sparse", False, "never"),  # noqa: FBT003
         Spec("include_last_offset", False, "never"),  # noqa: FBT003

@@ -75,6 +75,7 @@ def interpret(facts: Facts) -> Network:
         **{name: getattr(top, name) for name in Layer.__dataclass_fields__},
         format=facts.format,
         location=facts.location,
+        ordered=facts.ordered,
         metadata=facts.metadata,
         notes=facts.notes,
         file_bytes=facts.file_bytes,
@@ -107,13 +108,14 @@ def _tree(facts: Facts) -> _Node:
 def _split(name: str, nodes: Mapping[str, _Node], *, stated: bool) -> tuple[str, str]:
     """Split a tensor's name into its layer's path and its own name."""
     path, _, local = name.rpartition(".")
+    if name.startswith("."):  # the path of a layer without a name would be the network's
+        return "", name
     if stated:
         # The deepest layer that the source names; a ParameterDict's keys may hold dots.
         at = path
         while at and at not in nodes:
             at = at.rpartition(".")[0]
-        if at:
-            return at, name[len(at) + 1 :]
+        return (at, name[len(at) + 1 :]) if at else ("", name)
     return path, local
 
 
@@ -175,7 +177,7 @@ def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
         same_as=found.same_as if found else None,
         _signature=reading.kind.signature(Hypers(reading.hypers)) if reading.kind else "",
         _tensors={
-            local: _tensor(local, tensor, node.path, reading, within.ties, owner)
+            local: _tensor(local, tensor, node, reading, within.ties, owner)
             for local, tensor in own.items()
         },
         _layers={
@@ -242,15 +244,17 @@ def _stated(found: FoundLayer) -> _Reading:
 def _tensor(
     local: str,
     found: FoundTensor,
-    path: str,
+    node: _Node,
     reading: _Reading,
     ties: Mapping[str, str],
     owner: _Owner | None,
 ) -> Tensor:
     shape, dtype = found.values.shape, found.values.dtype
     hypers = Hypers(reading.hypers)
-    meant = _stands_for(local)
-    role: Role = found.role or role_by_name(local, dtype)
+    # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
+    meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
+    rank = None if shape is None else len(shape)
+    role: Role = found.role or role_by_name(local, dtype, rank, node.own, f".{node.path}")
     learnable = found.learnable
     if learnable is None and role == "parameter":
         learnable = dtype.learnable
@@ -265,9 +269,9 @@ def _tensor(
         learnable_status="stated" if found.learnable is not None else "inferred",
         axes=_axes(local, shape, reading, owner),
         tied_to=ties.get(found.name),
-        layer=path,
-        purpose=purpose(path),
-        fan_in=kind.fan_in(meant, shape, hypers) if known and kind and shape is not None else None,
+        layer=node.path,
+        purpose=purpose(node.path),
+        fan_in=kind.fan_in(meant, shape, hypers) if known and kind and shape else None,
         initial=kind.initial(local, shape, hypers) if known and kind and shape else None,
         quantization=found.quantization,
         packed=found.packed,
@@ -277,8 +281,10 @@ def _tensor(
 
 
 def _stands_for(local: str) -> str:
-    """Tell which tensor of the layer a stand-in (``weight_v``, ``weight_mask``) is for."""
-    for ending in ("_orig", "_mask", "_v", "_g"):
+    """Tell which tensor of the layer a stand-in (``weight_v``, ``bias_mask``) is for."""
+    # An attention's bias_v is its own: weight_norm keeps no bias.
+    endings = ("_orig", "_mask", "_v", "_g") if local.startswith("weight_") else ("_orig", "_mask")
+    for ending in endings:
         if local.endswith(ending) and local.removesuffix(ending) in ("weight", "bias"):
             return local.removesuffix(ending)
     return local
@@ -288,6 +294,7 @@ def _axes(
     local: str, shape: Shape | None, reading: _Reading, owner: _Owner | None
 ) -> tuple[Axis, ...]:
     """Name the axes of a tensor; ``?`` where its layer's kind does not know it."""
+    magnitude = local == ("weight_g" if owner is None else "original0")
     if owner is not None and owner.local:
         reading, local = owner.reading, owner.local
     local = _stands_for(local)
@@ -300,7 +307,9 @@ def _axes(
         return tuple(Axis("?", size) for size in shape)
     return tuple(
         # A magnitude of weight_norm keeps the rank, with axes of one position.
-        Axis(name, size, meaning, formula)
+        Axis(name, 1, "one magnitude for all of it", "1")
+        if magnitude and size == 1
+        else Axis(name, size, meaning, formula)
         for (name, meaning, formula), size in zip(named, shape, strict=True)
     )
 

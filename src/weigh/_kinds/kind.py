@@ -26,11 +26,14 @@ class Spec:
         default: its default, or ``REQUIRED``.
         show: where PyTorch prints it: first and bare, always as ``name=value``, only when it
             differs from the default, or never.
+        quoted: whether PyTorch prints a text with its quotes (``mode='mean'``), as it rarely does
+            (``padding_mode=reflect``).
     """
 
     name: str
     default: object = REQUIRED
     show: Literal["bare", "always", "changed", "never"] = "always"
+    quoted: bool = False
 
 
 class Hypers:
@@ -92,7 +95,8 @@ class Kind:
         for spec in self.specs:
             if spec.show == "never" or spec.name not in h.rows:
                 continue
-            shown = repr(h.value(spec.name)) if h.known(spec.name) else "?"
+            write = repr if spec.quoted else str
+            shown = write(h.value(spec.name)) if h.known(spec.name) else "?"
             if spec.show == "bare":
                 parts.append(shown)
             elif spec.show == "always" or (

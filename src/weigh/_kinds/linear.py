@@ -89,7 +89,7 @@ class Bilinear(Kind):
 
     def fan_in(self, tensor: str, shape: Shape, h: Hypers) -> int | None:
         """Every pair of inputs meets in each output."""
-        return prod(shape[1:]) if tensor == "weight" else None
+        return prod(shape[1:]) if tensor == "weight" and len(shape) == 3 else None
 
     def initial(self, tensor: str, shape: Shape, h: Hypers) -> Initial | None:
         """Uniform within 1 / sqrt(in1_features)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from weigh._dtypes import DType
 from weigh._facts import Role
@@ -43,8 +44,11 @@ _FUSED = re.compile(
 _BUFFER = re.compile(
     r"running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq"
     r"|relative_position_index|relative_coords_table|attn_mask|\w*_mask|mask|causal_mask"
-    r"|masked_bias|rotary_emb\w*|scale|zero_point|scales|qzeros|g_idx|pe|anchor_grid"
+    r"|masked_bias|rotary_emb\w*|zero_point|scales|qzeros|g_idx|pe|anchor_grid|weight_u|_u|_v"
 )
+
+_COMPANIONS = {"scale": "zero_point", "weight_v": "weight_orig"}
+"""Buffers by these names only beside those: of quantization and of spectral_norm."""
 
 
 def purpose(path: str) -> str:
@@ -68,11 +72,24 @@ def looks_fused(path: str) -> bool:
     return _FUSED.search(path) is not None
 
 
-def role_by_name(local: str, dtype: DType) -> Role:
-    """Tell a parameter from a buffer by its own name and its dtype.
+def role_by_name(
+    local: str,
+    dtype: DType,
+    rank: int | None = None,
+    beside: Collection[str] = (),
+    path: str = "",
+) -> Role:
+    """Tell a parameter from a buffer by its own name, its dtype and its neighbours.
 
     Whole numbers and truth values cannot be learned by gradient, so they are buffers unless
     they are called weights.
+
+    Args:
+        local: its own name in its layer.
+        dtype: the type of its values.
+        rank: how many axes it has, where known.
+        beside: the names of all tensors of its layer.
+        path: its layer's path.
 
     Examples:
         >>> from weigh._dtypes import DTYPES
@@ -80,6 +97,13 @@ def role_by_name(local: str, dtype: DType) -> Role:
         'buffer'
     """
     if _BUFFER.fullmatch(local):
+        return "buffer"
+    if local == "base" and ".parametrizations." in path:  # of orthogonal
+        return "buffer"
+    if local in _COMPANIONS and _COMPANIONS[local] in beside:
+        return "buffer"
+    # GPT-2 keeps its causal mask, (1, 1, n, n), under the name of bias.
+    if local == "bias" and (dtype.family == "bool" or (rank or 0) > 3):
         return "buffer"
     if dtype.family in ("bool", "int", "uint") and not local.startswith(("weight", "bias")):
         return "buffer"

@@ -9,10 +9,10 @@ from weigh._model import Initial
 
 _ONES, _ZEROS = Initial("constant", 1.0, 0.0), Initial("constant", 0.0, 0.0)
 _MEANINGS = {
-    "weight": "the scale (gamma) of each",
-    "bias": "the shift (beta) of each",
-    "running_mean": "the mean of each, as seen in training",
-    "running_var": "the variance of each, as seen in training",
+    "weight": "the scale (gamma) of each {}",
+    "bias": "the shift (beta) of each {}",
+    "running_mean": "the mean of each {}, as seen in training",
+    "running_var": "the variance of each {}, as seen in training",
 }
 
 
@@ -35,7 +35,7 @@ class Norm(Kind):
             return ()
         if tensor not in _MEANINGS or rank != 1:
             return None
-        return ((self.axis, f"{_MEANINGS[tensor]} {self.noun}", self.size),)
+        return ((self.axis, _MEANINGS[tensor].format(self.noun), self.size),)
 
     def initial(self, tensor: str, shape: Shape, h: Hypers) -> Initial | None:
         """Scales and running variances start at 1, the rest at 0."""
@@ -94,7 +94,7 @@ class ShapeNorm(Norm):
         if rank == 1 or tensor not in ("weight", "bias"):
             return super().axes(tensor, rank, h)
         return tuple(
-            (f"normalized_shape_{i}", f"{_MEANINGS[tensor]} feature", f"normalized_shape[{i}]")
+            (f"normalized_shape_{i}", _MEANINGS[tensor].format("feature"), f"normalized_shape[{i}]")
             for i in range(rank)
         )
 

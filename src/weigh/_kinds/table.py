@@ -15,7 +15,9 @@ KINDS: dict[str, Kind] = {kind.name: kind for family in _FAMILIES for kind in fa
 _BY_ROLE: dict[str, Kind] = {
     "FusedLinear": linear.FusedLinear(),
     "FusedConv1D": linear.FusedConv1D(),
+    "AttentionOutput": attention.AttentionOutput(),
 }
+_ALIASES = {"NonDynamicallyQuantizableLinear": "AttentionOutput"}
 _HOMES = ("torch.nn.", "torch.ao.nn.", "transformers.")
 
 
@@ -28,6 +30,8 @@ def find_by_class(class_paths: Iterable[str]) -> Kind | None:
     """Find the kind of a class by its full name or that of a class it extends."""
     for path in class_paths:
         home, _, name = path.rpartition(".")
-        if f"{home}.".startswith(_HOMES) and name in KINDS:
-            return KINDS[name]
+        # A LazyBatchNorm1d extends no BatchNorm1d.
+        kind = find(_ALIASES.get(name, name.removeprefix("Lazy")))
+        if kind is not None and f"{home}.".startswith(_HOMES):
+            return kind
     return None

@@ -48,6 +48,10 @@ class ArrayValues:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dtype}, {list(self.shape)})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A copy lies elsewhere in memory.
+        return _copied, (self._array, self.dtype, self.shape, self._storage is not None)
+
     @property
     def extent(self) -> Extent | None:
         """Where the values lie, in bytes from the first of the shared memory."""
@@ -82,6 +86,11 @@ class ArrayValues:
             return np.array(array[region.slices], decoded_dtype(self.dtype), order="C", copy=True)
         except MemoryError:
             raise too_large() from None
+
+
+def _copied(array: Any, dtype: DType, shape: tuple[int, ...], stored: bool) -> ArrayValues:  # noqa: FBT001
+    storage = _Storage(*_reach(_owner(array))) if stored else None
+    return ArrayValues(array, dtype, shape, storage)
 
 
 def read(mapping: Mapping[str, object], location: str = "mapping") -> Facts:

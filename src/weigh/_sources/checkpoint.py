@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import islice, pairwise
 
-from weigh._errors import FormatError, SourceError, UnsupportedError
+from weigh._errors import FormatError, SourceError
 from weigh._facts import Facts, FoundLayer, FoundTensor, Role
 from weigh._sources.bytes import ByteSource
-from weigh._sources.pickles import Call, Global, Items, Persistent, Pickle
+from weigh._sources.contents import Contents, Path, attributes, contents_of, inside
+from weigh._sources.pickled import Call, Global, Pickle
+from weigh._sources.plain_text import key_text
 from weigh._sources.torch_pickle import PickledTensor, TensorReader, pairs_of
 
 _WRAPPERS = re.compile(
@@ -22,22 +24,33 @@ _WRAPPERS = re.compile(
     r"|state_?dict|model_weights|state)",
     re.IGNORECASE,
 )
-_OPTIMIZER = re.compile(r"optim|^opt$|scheduler|scaler|^amp$", re.IGNORECASE)
-_AVERAGE = re.compile(r"ema|average|swa|teacher", re.IGNORECASE)
+_OPTIMIZER = re.compile(r"optim|^opt$|scheduler|grad_?scaler|^scaler|^amp$", re.IGNORECASE)
+_AVERAGE = re.compile(r"(?:^|_|\b)(?:ema|swa|avg|averaged?|teacher)(?:_|\b|$)", re.IGNORECASE)
 _PACKED = re.compile(r"(?P<layer>.*\.)?_packed_params\._packed_params\.(?P<place>[01])")
 _PREFIXES = ("module.", "_orig_mod.")
-_MAX_DEPTH, _MAX_VISITS, _MAX_FACTS = 100, 3_000_000, 100
+_MAX_NESTING, _MAX_FACTS = 4, 100
+_MAX_NAME, _MAX_NAMES = 4096, 1 << 27
+"""A name is made of the keys that lead to it, and one long key may stand above very many."""
 
-Path = tuple[str, ...]
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the tensors of a network are.
 
-@dataclass(slots=True)
-class _Contents:
-    """What was found in the pickle, in its order."""
+    Attributes:
+        path: the keys that lead to it.
+        prefix: what to call it where there are several.
+        without: what stands there but does not belong to it.
+    """
 
-    tensors: list[tuple[Path, PickledTensor]] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
-    unread: int = 0
+    path: Path
+    prefix: Path = ()
+    without: frozenset[str] = frozenset()
+
+    def holds(self, path: Path) -> bool:
+        """Whether a tensor of this path is one of the network."""
+        n = len(self.path)
+        return path[:n] == self.path and not (len(path) > n + 1 and path[n] in self.without)
 
 
 def checkpoint_facts(
@@ -50,19 +63,18 @@ def checkpoint_facts(
         UnsupportedError: it is a whole pickled module.
         SourceError: it holds no tensor.
     """
-    contents = _contents(pickle.value, reader)
+    contents = contents_of(pickle, reader)
     if not contents.tensors:
-        raise SourceError("a PyTorch file without a tensor", seen=describe(pickle.value))
-    network = _network_paths(pickle.value, contents)
-    tensors, prefix = _named(contents.tensors, network)
-    notes = _notes(network, prefix, contents, reader)
+        raise _no_tensor(pickle, contents)
+    places = _networks(pickle.value, (), contents)
+    tensors, prefix = _named(contents.tensors, places)
     return Facts(
         format=format_name,
         location=source.name,
         tensors=tuple(tensors),
-        layers=tuple(_stated_layers(pickle.value, network, prefix, tensors)),
-        metadata=contents.facts,
-        notes=tuple(notes),
+        layers=tuple(_stated_layers(pickle.value, places, prefix, {t.name for t in tensors})),
+        metadata=_metadata(contents),
+        notes=tuple(_notes(places, prefix, contents)),
         file_bytes=source.size,
     )
 
@@ -71,8 +83,9 @@ def describe(thing: object) -> str:
     """Tell in a few words what a pickled object is."""
     pairs = pairs_of(thing)
     if pairs is not None:
-        keys = ", ".join(repr(_text(key)) for key, _ in pairs[:5])
-        return f"a dict with the keys {keys}" if keys else "an empty dict"
+        keys = ", ".join(repr(key_text(key)[:40]) for key, _ in islice(pairs, 5))
+        more = ", ..." if len(pairs) > 5 else ""
+        return f"a dict with the keys {keys}{more}" if keys else "an empty dict"
     if isinstance(thing, Call):
         return f"an object made by {thing.path or 'a call'}"
     if isinstance(thing, Global):
@@ -80,152 +93,87 @@ def describe(thing: object) -> str:
     return f"a {type(thing).__name__}"
 
 
-def _contents(top: object, reader: TensorReader) -> _Contents:
-    """Go through everything reachable, in order, without recursion and within bounds."""
-    found = _Contents()
-    stack: list[tuple[Path, object, tuple[int, ...]]] = [((), top, ())]
-    visits = 0
-    while stack:
-        path, thing, above = stack.pop()
-        visits += 1
-        if visits > _MAX_VISITS or len(path) > _MAX_DEPTH:
-            raise FormatError("the pickle's objects are nested beyond all bounds")
-        tensor = reader.read(thing)
-        if tensor is not None:
-            found.tensors.append((path, tensor))
-            continue
-        if _is_module(thing):
-            raise UnsupportedError(
-                f"a whole pickled module ({_class_of(thing)}) is not read yet",
-                do="Load it where its code is and save its state_dict().",
-            )
-        inside = _inside(thing)
-        if inside is None:
-            _note_fact(found, path, thing)
-        elif id(thing) not in above:
-            below = (*above, id(thing))
-            stack += [((*path, name), item, below) for name, item in reversed(inside)]
-    return found
+def _no_tensor(pickle: Pickle, contents: Contents) -> SourceError:
+    if contents.unread:
+        made = next(iter(contents.unread))
+        return SourceError("it holds no tensors that Weigh reads", seen=f"some made by {made}")
+    return SourceError(
+        "it holds no tensors", seen=describe(pickle.value), do="A state dict holds some."
+    )
 
 
-def _inside(thing: object) -> list[tuple[str, object]] | None:
-    """Give what a container holds, by name; None for a plain value."""
-    pairs = pairs_of(thing)
-    if pairs is not None:
-        return [(_text(key), value) for key, value in pairs]
-    if isinstance(thing, Items):
-        thing = thing.items
-    if isinstance(thing, list | tuple):
-        return [(str(i), item) for i, item in enumerate(thing)]
-    if isinstance(thing, Call):
-        # An object of some class: what it would be given as its attributes.
-        named = [pair for state in thing.states for pair in _attributes(state)]
-        listed = [(str(i), item) for i, item in enumerate(thing.items)]
-        set_ = [(_text(key), value) for key, value in thing.pairs]
-        return named + listed + set_
-    return None
-
-
-def _attributes(state: object) -> Iterator[tuple[str, object]]:
-    """Give the attributes in an object's state: a dict, or a dict and another for slots."""
-    for part in state if isinstance(state, tuple) else (state,):
-        for key, value in pairs_of(part) or ():
-            yield _text(key), value
-
-
-def _text(key: object) -> str:
-    if isinstance(key, str):
-        return key
-    if isinstance(key, bytes):
-        return key.decode("utf-8", "replace")
-    return str(key) if isinstance(key, int | float | None) else f"<{type(key).__name__}>"
-
-
-def _is_module(thing: object) -> bool:
-    if not isinstance(thing, Call):
-        return False
-    names = {name for state in thing.states for name, _ in _attributes(state)}
-    return {"_modules", "_parameters"} <= names
-
-
-def _class_of(thing: object) -> str:
-    call = thing if isinstance(thing, Call) else None
-    arguments = call.arguments if call and isinstance(call.arguments, tuple) else ()
-    made = [call.function, *arguments] if call else []
-    names = [one.path for one in made if isinstance(one, Global)]
-    return next((name for name in names if not name.startswith("copyreg")), "of some class")
-
-
-def _note_fact(found: _Contents, path: Path, thing: object) -> None:
-    """Keep a plain value as text: the epoch, an argument."""
-    if len(found.facts) >= _MAX_FACTS or isinstance(thing, Persistent):
-        return
-    if isinstance(thing, Global):
-        text = thing.path
-    elif isinstance(thing, bool | int | float | str) or thing is None:
-        text = thing if isinstance(thing, str) else repr(thing)
-    else:
-        return
-    if len(text) <= 200:
-        found.facts[".".join(path)] = text
-
-
-def _network_paths(top: object, contents: _Contents) -> list[tuple[Path, Path]]:
-    """Tell where the network's tensors are: (path in the pickle, what to call it)."""
-    return _networks(top, (), contents)
-
-
-def _networks(thing: object, path: Path, contents: _Contents) -> list[tuple[Path, Path]]:
-    held: dict[str, bool] = {}
-    for tensor_path, _ in contents.tensors:
-        if tensor_path[: len(path)] == path and len(tensor_path) > len(path):
-            name = tensor_path[len(path)]
-            held[name] = held.get(name, False) or len(tensor_path) == len(path) + 1
-    if any(held.values()) or len(path) > 4:
-        return [(path, ())]
-    items = dict(_inside(thing) or ())
-    names = [name for name in held if not _is_optimizer(name, items.get(name))]
-    averages = [name for name in names if _AVERAGE.search(name)]
-    names = [name for name in names if name not in averages] or averages
-    wrapped = [name for name in names if _WRAPPERS.fullmatch(name)]
-    if not names:
+def _networks(thing: object, path: Path, contents: Contents) -> list[_Place]:
+    """Tell where the network is: here, under one of the keys, or under several."""
+    if _is_optimizer("", thing):
         return []
-    if len(wrapped) == 1:
-        return _networks(items.get(wrapped[0]), (*path, wrapped[0]), contents)
-    return [((*path, name), (name,)) for name in names]
+    direct, nested = _held(path, contents)
+    items = dict(inside(thing) or ())
+    state = {name for name in nested if _is_optimizer(name, items.get(name))}
+    averages = {name for name in nested if _AVERAGE.search(name)} - state
+    names = [name for name in nested if name not in state | averages]
+    wrapped = [name for name in names if _WRAPPERS.fullmatch(name)]
+    flat = any("." in name for name in direct)
+    if len(path) >= _MAX_NESTING or flat or (direct and not wrapped):
+        return [_Place(path, (), frozenset(state | averages))]
+    names = wrapped or _mappings(names or [n for n in nested if n in averages], items)
+    if len(names) == 1 and (wrapped or names[0] in averages):
+        return _networks(items.get(names[0]), (*path, names[0]), contents)
+    return [_Place((*path, name), (name,)) for name in names]
+
+
+def _held(path: Path, contents: Contents) -> tuple[list[str], list[str]]:
+    """Give the names below a path that are tensors, and those that hold some."""
+    direct: dict[str, None] = {}
+    nested: dict[str, None] = {}
+    n = len(path)
+    for full, _ in contents.tensors:
+        if full[:n] != path or (len(full) == n and n):
+            continue
+        if len(full) > n + 1:
+            nested[full[n]] = None
+        else:
+            direct[full[n] if full[n:] else ""] = None
+    return list(direct), list(nested)
+
+
+def _mappings(names: list[str], items: dict[str, object]) -> list[str]:
+    """Leave lists out, such as the states of random generators, if there is anything else."""
+    return [name for name in names if pairs_of(items.get(name)) is not None] or names
 
 
 def _is_optimizer(name: str, thing: object) -> bool:
-    if _OPTIMIZER.search(name):
+    if name and _OPTIMIZER.search(name):
         return True
-    keys = {key for key, _ in _inside(thing) or ()}
-    return "param_groups" in keys and "state" in keys
+    wanted = {"param_groups", "state"}
+    return wanted <= {key for key, _ in inside(thing) or () if key in wanted}
 
 
 def _named(
-    found: Sequence[tuple[Path, PickledTensor]], network: list[tuple[Path, Path]]
+    found: Sequence[tuple[Path, PickledTensor]], places: list[_Place]
 ) -> tuple[list[FoundTensor], str]:
     """Name the tensors and give each its role; strip the prefix that all of them carry."""
     rows: list[tuple[str, Role | None, PickledTensor]] = []
     for path, tensor in found:
-        place = next((pair for pair in network if path[: len(pair[0])] == pair[0]), None)
+        place = next((one for one in places if one.holds(path)), None)
         if place is not None:
-            rows.append((_tensor_name((*place[1], *path[len(place[0]) :])), None, tensor))
+            rows.append((_joined((*place.prefix, *path[len(place.path) :])), None, tensor))
         else:
-            rows.append((".".join(path), _role_outside(path), tensor))
+            rows.append((_joined(path), _role_outside(path), tensor))
+    if sum(len(name) for name, _, _ in rows) > _MAX_NAMES:
+        raise FormatError("the names of the checkpoint's tensors are too long together")
     prefix = _common_prefix([name for name, role, _ in rows if role is None])
     named = [_found(name, role, tensor, prefix) for name, role, tensor in rows]
     taken: set[str] = set()
     for one in named:
         if one.name in taken:
-            raise FormatError(f"the checkpoint has two tensors named {one.name!r}")
+            raise FormatError("the checkpoint has two tensors of one name", seen=one.name[:200])
         taken.add(one.name)
     return named, prefix
 
 
 def _role_outside(path: Path) -> Role:
     """Tell optimizer state from other things: it is called so, or numbers its parameters."""
-    if any(map(_OPTIMIZER.search, path)):
+    if any(map(_OPTIMIZER.search, path[:-1])):
         return "optimizer"
     numbered = any(name == "state" and after.isdecimal() for name, after in pairwise(path[:-1]))
     return "optimizer" if numbered else "other"
@@ -243,12 +191,15 @@ def _found(name: str, role: Role | None, tensor: PickledTensor, prefix: str) -> 
     )
 
 
-def _tensor_name(path: Path) -> str:
+def _joined(path: Path) -> str:
     """Join a path; a quantized layer's packed pair is its weight and its bias."""
-    packed = _PACKED.fullmatch(".".join(path))
+    if sum(map(len, path)) > _MAX_NAME:
+        raise FormatError("a tensor's name is too long", seen=f"{path[0][:100]!r}...")
+    name = ".".join(path)
+    packed = _PACKED.fullmatch(name) if name.endswith((".0", ".1")) else None
     if packed:
         return f"{packed['layer'] or ''}{('weight', 'bias')[int(packed['place'])]}"
-    return ".".join(path) or "tensor"
+    return name or "tensor"
 
 
 def _common_prefix(names: Sequence[str]) -> str:
@@ -263,42 +214,54 @@ def _common_prefix(names: Sequence[str]) -> str:
 
 
 def _stated_layers(
-    top: object, network: list[tuple[Path, Path]], prefix: str, tensors: Sequence[FoundTensor]
+    top: object, places: list[_Place], prefix: str, taken: set[str]
 ) -> Iterator[FoundLayer]:
-    """Give the layers that a state dict lists by path, those without tensors too.
+    """Give the layers that state dicts list by path, those without tensors too.
 
     ``nn.Module.state_dict`` leaves the version of every layer in the dict's ``_metadata``.
     """
-    if len(network) != 1:
+    listed = [_versions(top, place.path) for place in places]
+    if not all(listed):
         return
+    for place, paths in zip(places, listed, strict=True):
+        for path in paths:
+            full = ".".join(part for part in (*place.prefix, path) if part)
+            if f"{full}." == prefix or (full and prefix.startswith(f"{full}.")):
+                continue
+            inner = full.removeprefix(prefix)
+            if not inner.endswith("_packed_params") and inner not in taken:
+                yield FoundLayer(inner)
+
+
+def _versions(top: object, path: Path) -> list[str]:
+    """Give the paths of layers that the state dict at a path lists."""
     thing = top
-    for name in network[0][0]:
-        thing = dict(_inside(thing) or ()).get(name)
-    states = thing.states if isinstance(thing, Call) else []
-    attributes = [pair for state in states for pair in _attributes(state)]
-    versions = next((value for name, value in attributes if name == "_metadata"), None)
-    wrapper = prefix.removesuffix(".")
-    named = {name for name, _ in _inside(versions) or ()}
-    under = ".".join(network[0][1])
-    taken = {tensor.name for tensor in tensors}
-    for path in dict.fromkeys(name for name, _ in _inside(versions) or ()):
-        inner = path.removeprefix(prefix) if path.startswith(prefix) else path
-        if path and (path == wrapper or wrapper.startswith(f"{path}.")):
-            continue
-        if not path.endswith("_packed_params") and inner not in taken and named:
-            yield FoundLayer(f"{under}.{inner}".strip(".") if under else inner)
+    for name in path:
+        thing = next((item for key, item in inside(thing) or () if key == name), None)
+    versions = next((value for name, value in attributes(thing) if name == "_metadata"), None)
+    names = dict.fromkeys(name for name, _ in inside(versions) or ())
+    return [name for name in names if len(name) <= _MAX_NAME]
 
 
-def _notes(
-    network: list[tuple[Path, Path]], prefix: str, contents: _Contents, reader: TensorReader
-) -> Iterator[str]:
-    inside = [".".join(path) for path, name in network if path and not name]
-    if inside:
-        yield f"The network is what the checkpoint keeps under {inside[0]!r}."
+def _metadata(contents: Contents) -> dict[str, str]:
+    """Keep the plain values that stand highest: the epoch before an optimizer's settings."""
+    highest = sorted(contents.facts, key=lambda fact: len(fact[0]))[:_MAX_FACTS]
+    named = ((".".join(part[:200] for part in path), text) for path, text in highest)
+    return {name[:200]: text for name, text in named}
+
+
+def _notes(places: list[_Place], prefix: str, contents: Contents) -> Iterator[str]:
+    for place in places:
+        if place.path and not place.prefix:
+            yield f"The network is what the checkpoint keeps under {'.'.join(place.path)!r}."
     if prefix:
         yield f"The prefix {prefix!r} is left out of every name."
-    for name, times in reader.unread.items():
-        yield f"{times} object(s) made by {name} are not read."
+    for maker, (count, path) in islice(contents.unread.items(), 20):
+        first = _joined(path)
+        more = f" and {count - 1:,} more are" if count > 1 else " is"
+        yield f"{first!r}{more} not read: made by {maker}."
+    if contents.storages:
+        yield f"{contents.storages:,} storage(s) outside any tensor are not shown."
     wrappers = {tensor.wrapper for _, tensor in contents.tensors if tensor.wrapper}
-    for name in sorted(wrappers):
+    for name in sorted(wrappers)[:20]:
         yield f"Some tensors are of the class {name}; their plain values are shown."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 from weigh._errors import SourceError
@@ -16,6 +16,8 @@ from weigh._facts import Facts, FoundLayer, FoundTensor, Role
 from weigh._sources.torch_values import TorchValues
 
 _SKIPPED = ("self", "device", "dtype")
+_BY_KEYWORD = ("nonlinearity",)
+"""Arguments that a class of PyTorch's (RNN) takes only through ``**kwargs``."""
 _MAX_DEPTH = 200
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
 
@@ -66,9 +68,27 @@ def _walk(network: Any) -> Iterator[tuple[str, Any]]:
             continue
         children = [
             (f"{path}.{name}" if path else name, child, (*above, id(module)))
-            for name, child in module._modules.items()
+            for name, child in _table(path, module, "_modules").items()
         ]
         stack.extend(reversed(children))
+
+
+def _table(path: str, module: Any, name: str) -> Mapping[str, Any]:
+    """Give the module's own dictionary of children, parameters or buffers.
+
+    Raises:
+        SourceError: it has none, its ``__init__`` never having reached PyTorch's.
+    """
+    # A traced module keeps its tables in the script module that it wraps.
+    own = module.__dict__.get("_actual_script_module", module).__dict__
+    if name not in own:
+        raise SourceError(
+            f"the module at {path!r} is not set up" if path else "the module is not set up",
+            seen=f"a {type(module).__qualname__} without {name}",
+            do="Call super().__init__() in its __init__.",
+        )
+    table: Mapping[str, Any] = own[name]
+    return table
 
 
 def _layer(path: str, module: Any, same_as: str | None) -> FoundLayer:
@@ -87,15 +107,21 @@ def _layer(path: str, module: Any, same_as: str | None) -> FoundLayer:
 
 
 def _kind_name(module: Any) -> str:
-    """Give the name that PyTorch prints: quantized classes have another than their own."""
+    """Give the name that PyTorch prints: quantized classes have another than their own.
+
+    A compiled module (TorchScript) is known by the class it was made from.
+    """
     kind = type(module)
+    if "_c" in module.__dict__.get("_actual_script_module", module).__dict__:
+        return str(module.original_name)
     return str(module._get_name()) if kind.__module__.startswith(_QUANTIZED) else kind.__name__
 
 
 def _arguments(module: Any) -> tuple[dict[str, object], dict[str, object]]:
     """Read the constructor's arguments off the layer, and their defaults.
 
-    A class that does not name its arguments (``*args``) is asked for its parent's.
+    A user's class is asked for its parent's too, and so is one of PyTorch's that does not name
+    its arguments (``*args``).
     """
     values: dict[str, object] = {}
     defaults: dict[str, object] = {}
@@ -108,9 +134,17 @@ def _arguments(module: Any) -> tuple[dict[str, object], dict[str, object]]:
         except (TypeError, ValueError):
             continue
         for argument in arguments:
-            _take_argument(module, argument, values, defaults)
-        if not any(a.kind is inspect.Parameter.VAR_POSITIONAL for a in arguments):
+            # LSTM, GRU and RNN tell the class below them which they are by its ``mode``.
+            if kind is type(module) or (kind.__name__, argument.name) != ("RNNBase", "mode"):
+                _take_argument(module, argument, values, defaults)
+        if kind.__module__.startswith("torch.") and not any(
+            a.kind is inspect.Parameter.VAR_POSITIONAL for a in arguments
+        ):
             break
+    for name in _BY_KEYWORD:
+        found, value = _attribute(module, name)
+        if found:
+            values.setdefault(name, value)
     return values, defaults
 
 
@@ -141,7 +175,8 @@ def _attribute(module: Any, name: str) -> tuple[bool, object]:
         return True, _plain(own[name])
     parameters: Mapping[str, Any] = own.get("_parameters", {})
     if name == "bias":
-        names = [n for n in ("bias", "in_proj_bias") if n in parameters]
+        # A pruned bias is kept under another name.
+        names = [n for n in ("bias", "in_proj_bias", "bias_orig") if n in parameters]
         if names:
             return True, parameters[names[0]] is not None
         if "_weight_bias" in dir(type(module)):
@@ -172,28 +207,34 @@ def _plain(value: object) -> object:
 
 def _tensors(path: str, module: Any) -> Iterator[FoundTensor]:
     prefix = f"{path}." if path else ""
-    own = module.__dict__
-    for name, value in own["_parameters"].items():
+    for name, value in _table(path, module, "_parameters").items():
         if value is not None:
             yield _tensor(f"{prefix}{name}", value, "parameter", learnable=value.requires_grad)
-    for name, value in own["_buffers"].items():
+    for name, value in _table(path, module, "_buffers").items():
         if value is not None:
             yield _tensor(f"{prefix}{name}", value, "buffer")
     for name, value in _packed(module):
-        yield _tensor(f"{prefix}{name}", value, "other", packed=True)
+        # Each unpacking makes new tensors: the layer and the name tell which one it is.
+        identity = ("packed", id(module), name)
+        yield _tensor(f"{prefix}{name}", value, "other", packed_identity=identity)
 
 
 def _tensor(
-    name: str, value: Any, role: Role, *, learnable: bool | None = None, packed: bool = False
+    name: str,
+    value: Any,
+    role: Role,
+    *,
+    learnable: bool | None = None,
+    packed_identity: Hashable = None,
 ) -> FoundTensor:
     return FoundTensor(
         name=name,
         values=TorchValues(value),
         role=role,
         learnable=learnable if role == "parameter" else False,
-        identity=id(value) if not packed else None,
+        identity=packed_identity or id(value),
         quantization=_quantization(value) if value.is_quantized else None,
-        packed=packed,
+        packed=packed_identity is not None,
         device=str(value.device),
     )
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import struct
 
 from weigh._dtypes import DType
-from weigh._errors import FormatError, SourceError
+from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Facts, Values
 from weigh._sources.bytes import ByteSource
 from weigh._sources.checkpoint import checkpoint_facts, describe
-from weigh._sources.pickles import Persistent, Pickle, read_pickle
+from weigh._sources.pickled import Pickle
+from weigh._sources.pickles import EndsEarlyError, read_pickle
 from weigh._sources.stored import Affine, StoredValues
-from weigh._sources.torch_pickle import Storage, TensorReader, integer, pairs_of, read_storage
+from weigh._sources.torch_pickle import Storage, TensorReader, class_outside, pairs_of, read_storage
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT = struct.Struct("<q")
+_TAR, _TAR_AT = b"ustar", 257
+_FIRST, _MAX_PICKLE = 1 << 18, 1 << 29
+"""What is read first and at most: the pickles have no length of their own."""
 
 
 def read(source: ByteSource) -> Facts:
@@ -23,9 +27,34 @@ def read(source: ByteSource) -> Facts:
 
     Raises:
         FormatError: the pickles or the storages break the rules.
+        UnsupportedError: it is of the tar format that came before.
         SourceError: it is a pickle, but not one of PyTorch's; or it holds no tensor.
     """
-    data = source.view(0, source.size)
+    saved, keys = _pickles(source)
+    storages = _Storages(source, _places(source, saved, keys))
+    return checkpoint_facts("torch-legacy", source, saved, TensorReader(storages.values))
+
+
+def _pickles(source: ByteSource) -> tuple[Pickle, Pickle]:
+    """Read the saved object and the keys of its storages, and little of what follows them."""
+    length = _FIRST
+    while True:
+        length = min(length, source.size, _MAX_PICKLE)
+        head = bytes(source.view(0, length))
+        try:
+            return _parse(head)
+        except EndsEarlyError:
+            if length in (source.size, _MAX_PICKLE):
+                raise
+        length *= 8
+
+
+def _parse(data: bytes) -> tuple[Pickle, Pickle]:
+    if data[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
+        raise UnsupportedError(
+            "the tar format of PyTorch before 0.2 is not read",
+            do="Load it with torch.load and save it again.",
+        )
     magic = read_pickle(data)
     if magic.value != _MAGIC:
         raise SourceError(
@@ -39,24 +68,22 @@ def read(source: ByteSource) -> Facts:
     if pairs_of(system.value) is None:
         raise FormatError("the checkpoint lacks the facts of the system that wrote it")
     saved = read_pickle(data, system.end)
-    keys = read_pickle(data, saved.end)
-    storages = _Storages(source, _places(source, saved, keys))
-    return checkpoint_facts("torch-legacy", source, saved, TensorReader(storages.values))
+    return saved, read_pickle(data, saved.end)
 
 
 def _places(source: ByteSource, saved: Pickle, keys: Pickle) -> dict[str, tuple[int, int]]:
     """Find each storage's first byte and length; they follow the pickles in the keys' order."""
     if not isinstance(keys.value, list):
         raise FormatError("the checkpoint lacks the list of its storages")
-    whole = {storage.key: storage for storage in map(_whole_storage, saved.outside)}
+    whole = _storages(saved)
     places: dict[str, tuple[int, int]] = {}
     at = keys.end
     for key in keys.value:
         storage = whole.get(str(key)) if isinstance(key, str | int) else None
         if storage is None or storage.key in places:
-            raise FormatError("the checkpoint lists a storage that its pickle does not name once")
+            raise FormatError("the checkpoint lists a storage twice, or one that it does not use")
         (count,) = _COUNT.unpack(source.view(at, _COUNT.size))
-        length = storage.dtype.size_of(storage.count)
+        length = storage.size
         if count != storage.count or length > source.size - at - _COUNT.size:
             raise FormatError(
                 f"storage {storage.key!r} does not fit the file",
@@ -72,11 +99,17 @@ def _places(source: ByteSource, saved: Pickle, keys: Pickle) -> dict[str, tuple[
     return places
 
 
-def _whole_storage(reference: Persistent) -> Storage:
-    """Read a storage without the view that a tensor may have of it."""
-    storage = read_storage(reference)
-    count = reference.pid[4]  # type: ignore[index]
-    return Storage(storage.key, storage.dtype, integer(count))
+def _storages(saved: Pickle) -> dict[str, Storage]:
+    """Name the storages that the pickle refers to; a size is known only with a known class."""
+    found: dict[str, Storage] = {}
+    for reference in saved.outside:
+        if class_outside(reference) is not None:
+            continue
+        storage = read_storage(reference)
+        first = found.setdefault(storage.key, storage)
+        if (first.dtype, first.count) != (storage.dtype, storage.count):
+            raise FormatError(f"the pickle describes storage {storage.key!r} in two ways")
+    return found
 
 
 class _Storages:

@@ -84,11 +84,10 @@ class _Storages:
         member = self._members.get(f"{self._root}data/{storage.key}")
         if member is None:
             raise FormatError(f"the pickle names storage {storage.key!r}, which the archive lacks")
-        needed = storage.dtype.size_of(storage.offset + storage.count)
-        if needed > member.size:
+        if storage.size > member.size:
             raise FormatError(
                 f"storage {storage.key!r} is shorter than the pickle says",
-                seen=f"{member.size:,} bytes where {needed:,} are needed",
+                seen=f"{member.size:,} bytes where {storage.size:,} are needed",
             )
         if storage.key not in self._offsets:
             self._offsets[storage.key] = stored_offset(self._source, member)
@@ -101,6 +100,6 @@ class _Storages:
             big_endian=self._big_endian,
             storage=(self._source.identity, storage.key),
             storage_offset=storage.offset + first,
-            storage_bytes=member.size,
+            storage_bytes=storage.size,
             affine=affine,
         )

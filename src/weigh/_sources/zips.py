@@ -8,8 +8,9 @@ file and the directory are read.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weigh._errors import FormatError
 from weigh._sources.bytes import ByteSource
@@ -23,6 +24,9 @@ _TAIL = _END.size + (1 << 16) - 1
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _FULL32, _FULL16 = 0xFFFFFFFF, 0xFFFF
 _MAX_DIRECTORY = 1 << 28
+_LATER, _LATER_SIZES = 0x8, (12, 16, 20, 24)
+"""The flag, and the possible sizes, of a record after a member that states its sizes."""
+
 STORED = 0
 
 
@@ -36,6 +40,7 @@ class Member:
         packed: its bytes in the archive.
         method: how it is packed; 0 is not at all.
         header: where its local header begins.
+        stop: where the next member's header begins, or the directory.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Member:
     packed: int
     method: int
     header: int
+    stop: int = 0
 
 
 def read_directory(source: ByteSource) -> dict[str, Member]:
@@ -54,13 +60,23 @@ def read_directory(source: ByteSource) -> dict[str, Member]:
             twice, a member is encrypted, members overlap.
     """
     start, length, count = _find_directory(source)
-    members: dict[str, Member] = {}
-    for member in _entries(bytes(source.view(start, length)), count):
-        if member.name in members:
-            raise FormatError(f"the archive has two members named {member.name!r}")
-        members[member.name] = member
-    _check_places(members, start)
+    entries = list(_entries(bytes(source.view(start, length)), count))
+    # Some readers, PyTorch's among them, look names up without regard to case.
+    names = {entry.name.lower() for entry in entries}
+    if len(names) < len(entries):
+        raise FormatError("the archive has two members of one name", seen=_twice(entries))
+    places = _stops(entries, start)
+    members = {e.name: replace(e, stop=places[e.header]) for e in entries}
+    if entries:
+        _check_last(source, max(members.values(), key=lambda m: m.header))
+    elif start:
+        raise FormatError("something stands before the empty zip archive")
     return members
+
+
+def _twice(entries: list[Member]) -> str:
+    counts = Counter(entry.name.lower() for entry in entries)
+    return repr(next(name for name, count in counts.items() if count > 1)[:100])
 
 
 def data_offset(source: ByteSource, member: Member) -> int:
@@ -72,12 +88,37 @@ def data_offset(source: ByteSource, member: Member) -> int:
     head = _LOCAL.unpack(source.view(member.header, _LOCAL.size))
     mark, _, flags, method, *_, packed, size, name_length, extra_length = head
     name = bytes(source.view(member.header + _LOCAL.size, name_length)).decode("utf-8", "replace")
-    sizes = {packed, size} - {_FULL32, 0 if flags & 0x8 else _FULL32}
+    shown = name[:100]
     if mark != b"PK\x03\x04" or name != member.name or method != member.method:
-        raise FormatError(f"the archive's directory and its member {member.name!r} disagree")
-    if sizes - {member.packed, member.size}:
-        raise FormatError(f"the archive states two sizes for its member {member.name!r}")
-    return member.header + _LOCAL.size + int(name_length) + int(extra_length)
+        raise FormatError(f"the archive's directory and its member {shown!r} disagree")
+    if flags & _ENCRYPTED:
+        raise FormatError(f"the archive's member {shown!r} is encrypted")
+    at = member.header + _LOCAL.size + int(name_length)
+    if _FULL32 in (size, packed):
+        extra = bytes(source.view(at, extra_length))
+        # A local header states both sizes, or a later record does (flag 8).
+        size, packed, _ = _wide(extra, size, packed, 0)
+    unstated = bool(flags & _LATER) and {size, packed} <= {0, _FULL32}
+    if (size, packed) != (member.size, member.packed) and not unstated:
+        raise FormatError(f"the archive states two sizes for its member {shown!r}")
+    at += int(extra_length)
+    if at + member.packed > member.stop:
+        raise FormatError(f"the archive's member {shown!r} reaches into what follows it")
+    return at
+
+
+def _check_last(source: ByteSource, member: Member) -> None:
+    """Hold that nothing stands between the last member and the directory.
+
+    A second directory there, or in the comment of an end record, would show another archive
+    to readers that search from the other side.
+    """
+    gap = member.stop - data_offset(source, member) - member.packed
+    if gap not in (0, *_LATER_SIZES):
+        raise FormatError(
+            "something stands between the zip archive's members and its directory",
+            seen=f"{gap:,} bytes",
+        )
 
 
 def read_member(source: ByteSource, member: Member, *, most: int) -> bytes:
@@ -88,7 +129,7 @@ def read_member(source: ByteSource, member: Member, *, most: int) -> bytes:
     """
     if member.size > most:
         raise FormatError(
-            f"the archive's member {member.name!r} is too long",
+            f"the archive's member {member.name[:100]!r} is too long",
             seen=f"{member.size:,} bytes where {most:,} are the most",
         )
     return bytes(source.view(stored_offset(source, member), member.size))
@@ -98,17 +139,14 @@ def stored_offset(source: ByteSource, member: Member) -> int:
     """Find where the bytes of a member begin that is not packed, and check that they end.
 
     Raises:
-        FormatError: it is packed, or reaches past the file.
+        FormatError: it is packed, or reaches into the next member.
     """
     if member.method != STORED or member.packed != member.size:
         raise FormatError(
-            f"the archive's member {member.name!r} is compressed, and cannot be read in place",
+            f"the archive's member {member.name[:100]!r} is compressed: it has no place to read",
             do="Save it again with torch.save, or unpack it and zip it with 'zip -0 -r'.",
         )
-    at = data_offset(source, member)
-    if at + member.size > source.size:
-        raise FormatError(f"the archive's member {member.name!r} reaches past the end of the file")
-    return at
+    return data_offset(source, member)
 
 
 def _find_directory(source: ByteSource) -> tuple[int, int, int]:
@@ -177,7 +215,7 @@ def _entries(directory: bytes, count: int) -> Iterator[Member]:
             raise FormatError("the zip archive's directory is malformed")
         name = _name(directory[name_at : name_at + name_length])
         if flags & _ENCRYPTED:
-            raise FormatError(f"the archive's member {name!r} is encrypted")
+            raise FormatError(f"the archive's member {name[:100]!r} is encrypted")
         if disk not in (0, _FULL16):
             raise FormatError("the zip archive is one part of several")
         extra = directory[name_at + name_length : name_at + name_length + extra_length]
@@ -216,14 +254,14 @@ def _wide(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, 
     return size, packed, header
 
 
-def _check_places(members: dict[str, Member], directory: int) -> None:
-    """Hold that members follow each other from the file's first byte to the directory."""
-    end = 0
-    for member in sorted(members.values(), key=lambda m: m.header):
-        if member.header < end:
-            raise FormatError(f"the archive's member {member.name!r} overlaps another")
-        if not end and member.header:
-            raise FormatError("something stands before the zip archive's first member")
-        end = member.header + _LOCAL.size + len(member.name.encode()) + member.packed
-    if end > directory:
-        raise FormatError("the zip archive's members reach into its directory")
+def _stops(entries: list[Member], directory: int) -> dict[int, int]:
+    """Give where each member must end, by its header's place: where the next one begins."""
+    headers = sorted(entry.header for entry in entries)
+    if headers and headers[0]:
+        raise FormatError("something stands before the zip archive's first member")
+    stops = dict(zip(headers, [*headers[1:], directory], strict=True))
+    for entry in entries:
+        end = entry.header + _LOCAL.size + len(entry.name.encode()) + entry.packed
+        if end > stops[entry.header] or len(stops) < len(headers):
+            raise FormatError(f"the archive's member {entry.name[:100]!r} overlaps another")
+    return stops

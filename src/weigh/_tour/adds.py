@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from weigh._api import explain
 from weigh._api import open as open_network
-from weigh._explain import explain
 from weigh._views.document import Column, Table
 from weigh._views.explain import hyperparameter_table
 from weigh._views.show import totals_table
@@ -23,7 +23,7 @@ def _hyperparameters(network: Any) -> str:
 
 
 def _axes(network: Any) -> str:
-    [explanation] = explain(open_network(network), "conv2.weight")
+    [explanation] = explain(network, "conv2.weight")
     columns = (Column("axis"), Column("size", "right"), Column("meaning"))
     rows = tuple(
         (reason.axis.name, str(reason.axis.size), reason.axis.meaning.partition(":")[0])
@@ -33,7 +33,7 @@ def _axes(network: Any) -> str:
 
 
 def _linear_map(network: Any) -> str:
-    [explanation] = explain(open_network(network), "fc1.weight")
+    [explanation] = explain(network, "fc1.weight")
     why = next(reason.why for reason in explanation.axes if reason.why)
     return f"{explanation.sentences[0]}\n{why}"
 

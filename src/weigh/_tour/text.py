@@ -10,7 +10,8 @@ from typing import IO
 
 from weigh._tour.parts import Adds, Cell, Closing, Opening, Part, Step
 from weigh._tour.pictures import BLUE, LEVELS, ORANGE
-from weigh._tour.wrap import cells, wrap
+from weigh._tour.wrap import wrap
+from weigh._width import cells
 
 WIDEST = 88
 """Prose is no wider than this, on however wide a terminal."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from weigh._width import cells
 
 # Code in backticks is one piece; so is a run of letters; each wide character is one by itself.
 _WIDE = (
@@ -12,19 +13,6 @@ _WIDE = (
 _PIECES = re.compile(rf"`[^`]*`|\s+|[{_WIDE}]|[^\s`{_WIDE}]+|`")
 _NO_START = frozenset("，。；：、？！）】」』》”’…—％,.;:?!)]")
 _NO_END = frozenset("（【「『《“‘([")
-
-
-def cells(text: str) -> int:
-    """Count the columns a text takes on a terminal.
-
-    Examples:
-        >>> cells("conv1"), cells("卷积核")
-        (5, 6)
-    """
-    return sum(
-        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in text
-    )
 
 
 def wrap(text: str, width: int) -> list[str]:

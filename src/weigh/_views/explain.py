@@ -16,7 +16,7 @@ _AXES = (
     Column("size", "right"),
     Column("meaning", role="detail"),
     Column("comes from", role="detail"),
-    Column("", role="detail"),
+    Column("because", role="detail"),
 )
 _HYPERS = (Column("hyperparameter", role="name"), Column("value"), Column("known"))
 
@@ -48,7 +48,7 @@ def line(layer: Layer) -> str:
 def _tensor_parts(explanation: Explanation) -> list[Part]:
     tensor = explanation.tensor
     shape = "shape not known yet" if tensor.shape is None else f"shape {tensor.shape}"
-    facts = [role_text(tensor), tensor.dtype.name, shape, f"{number(tensor.count)} values"]
+    facts = [role_text(tensor), tensor.dtype.name, shape, _values(tensor.count)]
     if tensor.purpose:
         facts.append(tensor.purpose)
     parts: list[Part] = [Heading(printable(f"{tensor.name}: {', '.join(facts)}"))]
@@ -71,6 +71,10 @@ def _tensor_parts(explanation: Explanation) -> list[Part]:
         )
     parts.append(Points(tuple(printable(sentence) for sentence in explanation.sentences)))
     return parts
+
+
+def _values(count: int | None) -> str:
+    return f"{number(count)} {'value' if count == 1 else 'values'}"
 
 
 def _hyper_row(row: Hyperparameter) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ _CODES = {"heading": "1", "name": "1", "title": "2", "detail": "2"}
 def write(document: Document, stream: IO[str]) -> None:
     """Write a document: for a terminal to its width and in colour, else whole and plain.
 
-    ``NO_COLOR`` (set to anything) and ``TERM=dumb`` turn colour off; see https://no-color.org.
+    ``NO_COLOR`` (not empty) and ``TERM=dumb`` turn colour off; see https://no-color.org.
     """
     terminal = stream.isatty()
     width = shutil.get_terminal_size().columns if terminal else None

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 
 from weigh._views.document import Column, Document, Heading, Note, Part, Points, Table, Verbatim
+from weigh._width import cells
 
 Style = Callable[[str, str], str]
 """Colours a piece of text: ``style(text, "name")``; a plain one returns it as it is."""
@@ -38,31 +39,36 @@ def render(document: Document, *, width: int | None = None, style: Style = plain
 def _lines(part: Part, width: int | None, style: Style) -> Iterator[str]:
     match part:
         case Heading(text):
-            yield style(text, "heading")
+            for line in _wrapped(text, width):
+                yield style(line, "heading")
         case Verbatim(text):
             yield text
         case Note(text):
-            # A long name stays whole: it may be copied.
-            yield from textwrap.wrap(
-                text, width or 10**9, break_long_words=False, break_on_hyphens=False
-            ) or [""]
+            yield from _wrapped(text, width)
         case Points(points):
             for point in points:
-                yield from textwrap.wrap(
-                    point,
-                    width or 10**9,
-                    initial_indent="- ",
-                    subsequent_indent="  ",
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
+                yield from _wrapped(point, width, "- ", "  ")
         case Table():
             yield from _table(part, width, style)
 
 
+def _wrapped(text: str, width: int | None, first: str = "", then: str = "") -> list[str]:
+    """Break a text between its words only: a long name stays whole, it may be copied."""
+    if width is None:
+        return [first + text]
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _table(table: Table, width: int | None, style: Style) -> Iterator[str]:
     shown = [i for i, c in enumerate(table.columns) if c.title or any(r[i] for r in table.rows)]
-    widths = {i: max(len(row[i]) for row in (_titles(table), *table.rows)) for i in shown}
+    widths = {i: max(cells(row[i]) for row in (_titles(table), *table.rows)) for i in shown}
     total = sum(widths.values()) + 2 * (len(shown) - 1)
     if width is None or total <= width:
         if any(_titles(table)):
@@ -81,13 +87,13 @@ def _titles(table: Table) -> tuple[str, ...]:
 def _row(
     table: Table, shown: list[int], widths: dict[int, int], row: tuple[str, ...], style: Style
 ) -> str:
-    cells = []
+    written = []
     for i in shown:
         column = table.columns[i]
-        space = " " * (widths[i] - len(row[i]))
+        space = " " * (widths[i] - cells(row[i]))
         text = style(row[i], column.role)
-        cells.append(space + text if column.align == "right" else text + space)
-    return "  ".join(cells).rstrip()
+        written.append(space + text if column.align == "right" else text + space)
+    return "  ".join(written).rstrip()
 
 
 def _stacked(
@@ -97,22 +103,16 @@ def _stacked(
     for i in shown:
         if table.columns[i].role == "name":
             yield style(row[i], "name")
-    values = [_labelled(table.columns[i], row[i]) for i in shown]
-    for role in ("value", "detail"):
-        here = [v for v, i in zip(values, shown, strict=True) if table.columns[i].role == role]
-        text = ", ".join(v for v in here if v)
-        yield from textwrap.wrap(
-            text,
-            width,
-            initial_indent="    ",
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    values = [i for i in shown if table.columns[i].role == "value" and row[i]]
+    details = [row[i] for i in shown if table.columns[i].role == "detail" and row[i]]
+    for text in (", ".join(_labelled(table.columns[i], row[i]) for i in values), *details):
+        yield from _wrapped(text, width, "    ", "      ")
 
 
 def _labelled(column: Column, text: str) -> str:
     """A number needs its column's title; a word speaks for itself."""
-    if not text or column.align == "left":
+    if column.align == "left":
         return text
-    return f"{text} {column.title}" if column.unit else f"{column.title} {text}"
+    if not column.unit:
+        return f"{column.title} {text}"
+    return f"{text} {column.title.removesuffix('s') if text == '1' else column.title}"

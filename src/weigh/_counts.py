@@ -7,6 +7,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from weigh._dtypes import DType
+
 if TYPE_CHECKING:
     from weigh._model import Tensor
 
@@ -49,69 +51,97 @@ class Counts:
     def of(cls, tensors: Iterable[Tensor]) -> Counts:
         """Count a list of rows."""
         rows = list(tensors)
-        named = [t for t in rows if t.role == "parameter"]
-        unique = _unique(named)
-        packed = _unique(t for t in rows if t.packed)
-        roles = dict.fromkeys(t.role for t in rows)
+        pools: defaultdict[str, _Pool] = defaultdict(_Pool)
+        every, by_path, logical, at_least = _Pool(), 0, 0, False
+        learnable = {True: 0, False: 0}
+        for tensor in rows:
+            count, role = tensor.count, tensor.role
+            at_least |= count is None
+            if role == "parameter":
+                by_path += count or 0
+            if not pools[role].add(tensor, count):
+                continue
+            every.add(tensor, count)
+            if role == "parameter" or tensor.packed:
+                logical += (count or 0) * tensor.per_element
+            if role == "parameter":
+                learnable[tensor.learnable is not False] += count or 0
+        # Asked for first, so that a network without any has an answer too.
+        parameters, buffers = pools.get("parameter", _Pool()), pools.get("buffer", _Pool())
         return cls(
             tensors=len(rows),
-            parameters=_total(unique),
-            by_path=_total(named),
-            unique_storage=stored_values(unique),
-            logical=sum(t.logical or 0 for t in unique) + sum(t.logical or 0 for t in packed),
-            bytes=stored_bytes(rows),
-            trainable=_total([t for t in unique if t.learnable is not False]),
-            frozen=_total([t for t in unique if t.learnable is False]),
-            buffers=_total(_unique(t for t in rows if t.role == "buffer")),
-            bytes_by_role={r: stored_bytes([t for t in rows if t.role == r]) for r in roles},
-            at_least=any(t.shape is None for t in rows),
+            parameters=parameters.count,
+            by_path=by_path,
+            unique_storage=parameters.stored()[0],
+            logical=logical,
+            bytes=every.stored()[1],
+            trainable=learnable[True],
+            frozen=learnable[False],
+            buffers=buffers.count,
+            bytes_by_role={role: pool.stored()[1] for role, pool in pools.items()},
+            at_least=at_least,
         )
 
 
-def _unique(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Take each tensor once; a tied one may be here under its later names only."""
-    return list({id(t) if t.identity is None else t.identity: t for t in tensors}.values())
+class _Pool:
+    """Some tensors, each taken once, and the storages behind them.
 
+    Attributes:
+        count: the values of the tensors, as their shapes say.
+    """
 
-def _total(tensors: Iterable[Tensor]) -> int:
-    return sum(t.count or 0 for t in tensors)
+    __slots__ = ("_loose", "_seen", "_shared", "count")
 
+    def __init__(self) -> None:
+        self.count = 0
+        self._seen: set[Hashable] = set()
+        self._loose = (0, 0)
+        self._shared: dict[Hashable, list[_Span]] = {}
 
-def stored_values(tensors: Iterable[Tensor]) -> int:
-    """Count the different stored values behind some tensors, shared memory once."""
-    return sum(count for count, _ in _storages(tensors))
-
-
-def stored_bytes(tensors: Iterable[Tensor]) -> int:
-    """Count the bytes behind some tensors, shared memory once."""
-    return sum(size for _, size in _storages(tensors))
-
-
-def _storages(tensors: Iterable[Tensor]) -> list[tuple[int, int]]:
-    """Give (values, bytes) for each storage, or for each tensor that has none to speak of."""
-    loose: list[tuple[int, int]] = []
-    shared: defaultdict[Hashable, list[Tensor]] = defaultdict(list)
-    for tensor in _unique(tensors):
-        if tensor.extent is not None:
-            shared[tensor.extent.storage].append(tensor)
+    def add(self, tensor: Tensor, count: int | None) -> bool:
+        """Take a tensor unless it was taken before, maybe under another name; say which."""
+        identity = id(tensor) if tensor.identity is None else tensor.identity
+        if identity in self._seen:
+            return False
+        self._seen.add(identity)
+        self.count += count or 0
+        extent = tensor.extent
+        if extent is None:
+            values, size = self._loose
+            self._loose = (values + (count or 0), size + (tensor.bytes or 0))
         else:
-            loose.append((tensor.count or 0, tensor.bytes or 0))
-    return loose + [_covered(group) for group in shared.values()]
+            span = (extent.start, extent.stop, extent.distinct, tensor.dtype)
+            self._shared.setdefault(extent.storage, []).append(span)
+        return True
+
+    def stored(self) -> tuple[int, int]:
+        """Count the different values and the bytes behind the tensors, shared memory once."""
+        values, size = self._loose
+        for spans in self._shared.values():
+            more = _covered(spans)
+            values, size = values + more[0], size + more[1]
+        return values, size
 
 
-def _covered(group: list[Tensor]) -> tuple[int, int]:
+_Span = tuple[int, int, int, DType]
+"""The first byte of a storage that a tensor touches, one past the last, distinct values, dtype."""
+
+
+def _covered(spans: list[_Span]) -> tuple[int, int]:
     """Give the values and bytes that some views of one storage touch together.
 
     A view with gaps (a column of a matrix) touches fewer values than its span holds; several
     views are at most the union of their spans.
     """
-    extents = {(e.start, e.stop, e.distinct): t for t in group if (e := t.extent) is not None}
-    span, end = 0, -1
-    for start, stop, _ in sorted(extents):
-        span += max(0, stop - max(start, end))
+    if len(spans) == 1:
+        start, stop, distinct, dtype = spans[0]
+        return distinct, min(stop - start, dtype.size_of(distinct))
+    dtypes = {span[:3]: span[3] for span in spans}
+    length, end = 0, -1
+    for start, stop, _ in sorted(dtypes):
+        length += max(0, stop - max(start, end))
         end = max(end, stop)
-    bits = min(t.dtype.bits for t in extents.values())
-    distinct = sum(n for _, _, n in extents)
-    count = min(distinct, span * 8 // bits)
-    size = min(span, sum(t.dtype.size_of(n) for (_, _, n), t in extents.items()))
+    distinct = sum(n for _, _, n in dtypes)
+    count = min(distinct, length * 8 // min(dtype.bits for dtype in dtypes.values()))
+    size = min(length, sum(dtype.size_of(n) for (_, _, n), dtype in dtypes.items()))
     return count, size

@@ -10,7 +10,16 @@ from weigh._kinds.kind import Hypers, Kind, Shape
 from weigh._kinds.names import looks_fused, purpose, role_by_name
 from weigh._kinds.recognise import STAND_INS, Neighbours, recognise
 from weigh._kinds.table import find, find_by_class
-from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Status, Tensor
+from weigh._model import (
+    Axis,
+    Hyperparameter,
+    Initial,
+    Layer,
+    Network,
+    Parameter,
+    Status,
+    Tensor,
+)
 
 _MAX_DEPTH = 64
 """Names with more dots than this keep the rest in one piece: the tree is walked recursively."""
@@ -28,12 +37,27 @@ class _Node:
 
 @dataclass(slots=True)
 class _Reading:
-    """What was worked out about one layer."""
+    """What was worked out about a layer, or about all layers that were made alike.
+
+    Attributes:
+        meanings: what its tensors mean, by own name, shape and what they stand for.
+    """
 
     kind: Kind | None
     name: str
     status: Status
     hypers: dict[str, Hyperparameter]
+    signature: str = ""
+    meanings: dict[Hashable, _Meaning] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What one tensor of a layer means."""
+
+    axes: tuple[Axis, ...]
+    fan_in: int | None
+    initial: Initial | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +68,13 @@ class _Context:
         near: what came before the layer that is being read.
         ties: the first name of each tensor met under another name.
         ordered: whether the source's order is the network's own.
+        stated: the readings of stated layers, by everything stated of them.
     """
 
     near: Neighbours
     ties: Mapping[str, str]
     ordered: bool
+    stated: dict[Hashable, _Reading] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -163,7 +189,8 @@ def _is_gpt2(tensors: Iterable[FoundTensor]) -> bool:
 
 
 def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
-    reading = _read_kind(node, within.near)
+    reading = _read_kind(node, within)
+    means = purpose(node.path)
     own = _packed_together(node.own)
     if not within.ordered and reading.kind is not None:
         own = _in_order(own, reading.kind.order)
@@ -173,11 +200,11 @@ def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
         kind=reading.name,
         kind_status=reading.status,
         hyperparameters=reading.hypers,
-        purpose=purpose(node.path),
+        purpose=means,
         same_as=found.same_as if found else None,
-        _signature=reading.kind.signature(Hypers(reading.hypers)) if reading.kind else "",
+        _signature=reading.signature,
         _tensors={
-            local: _tensor(local, tensor, node, reading, within.ties, owner)
+            local: _tensor(local, tensor, node, reading, within.ties, owner, means)
             for local, tensor in own.items()
         },
         _layers={
@@ -205,20 +232,21 @@ def _owner_of(name: str, parent: _Node, reading: _Reading, owner: _Owner | None)
     return None
 
 
-def _read_kind(node: _Node, near: Neighbours) -> _Reading:
+def _read_kind(node: _Node, within: _Context) -> _Reading:
     found = node.found
     if found is not None and found.kind is not None:
-        return _stated(found)
+        return _stated(found, within)
     shapes = {
         name: tensor.values.shape
         for name, tensor in _with_originals(node).items()
         if tensor.values.shape is not None
     }
-    guess = recognise(node.path, shapes, near) if shapes else None
+    guess = recognise(node.path, shapes, within.near) if shapes else None
     if guess is None:
         return _Reading(None, "?", "unknown", {})
     kind, values = guess
-    return _Reading(kind, kind.name, "inferred", kind.hyperparameters(values, "inferred", {}))
+    hypers = kind.hyperparameters(values, "inferred", {})
+    return _Reading(kind, kind.name, "inferred", hypers, kind.signature(Hypers(hypers)))
 
 
 def _with_originals(node: _Node) -> dict[str, FoundTensor]:
@@ -231,14 +259,32 @@ def _with_originals(node: _Node) -> dict[str, FoundTensor]:
     return {name: t for name, t in own.items() if name in STAND_INS or "parametr" not in name}
 
 
-def _stated(found: FoundLayer) -> _Reading:
-    name = found.kind or "?"
+def _stated(found: FoundLayer, within: _Context) -> _Reading:
+    """Read a stated layer; layers that were made alike share one reading."""
+    values = found.attributes.values()
+    made = (
+        found.kind,
+        found.class_path,
+        found.bases,
+        *found.attributes.items(),
+        # True equals 1, but is not printed like it.
+        *map(type, values),
+        None,
+        *found.defaults.items(),
+        looks_fused(found.path),
+    )
+    if made not in within.stated:
+        within.stated[made] = _read_stated(found)
+    return within.stated[made]
+
+
+def _read_stated(found: FoundLayer) -> _Reading:
     kind = find_by_class((found.class_path or "", *found.bases))
     if kind is not None and kind.name in ("Linear", "Conv1D") and looks_fused(found.path):
         kind = find(f"Fused{kind.name}")
     base = kind or Kind()
     hypers = base.hyperparameters(found.attributes, "stated", found.defaults)
-    return _Reading(kind, name, "stated", hypers)
+    return _Reading(kind, found.kind or "?", "stated", hypers, base.signature(Hypers(hypers)))
 
 
 def _tensor(
@@ -248,18 +294,15 @@ def _tensor(
     reading: _Reading,
     ties: Mapping[str, str],
     owner: _Owner | None,
+    means: str,
 ) -> Tensor:
     shape, dtype = found.values.shape, found.values.dtype
-    hypers = Hypers(reading.hypers)
-    # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
-    meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
     rank = None if shape is None else len(shape)
     role: Role = found.role or role_by_name(local, dtype, rank, node.own, f".{node.path}")
     learnable = found.learnable
     if learnable is None and role == "parameter":
         learnable = dtype.learnable
-    kind = reading.kind
-    known = kind is not None and shape is not None
+    meaning = _meaning(local, shape, reading, owner)
     return (Parameter if role == "parameter" else Tensor)(
         name=found.name,
         role=role,
@@ -267,17 +310,32 @@ def _tensor(
         role_status="stated" if found.role else "inferred",
         learnable=False if role == "buffer" else learnable,
         learnable_status="stated" if found.learnable is not None else "inferred",
-        axes=_axes(local, shape, reading, owner),
+        axes=meaning.axes,
         tied_to=ties.get(found.name),
         layer=node.path,
-        purpose=purpose(node.path),
-        fan_in=kind.fan_in(meant, shape, hypers) if known and kind and shape else None,
-        initial=kind.initial(local, shape, hypers) if known and kind and shape else None,
+        purpose=means,
+        fan_in=meaning.fan_in,
+        initial=meaning.initial,
         quantization=found.quantization,
         packed=found.packed,
         device=found.device,
         identity=found.identity,
     )
+
+
+def _meaning(local: str, shape: Shape | None, reading: _Reading, owner: _Owner | None) -> _Meaning:
+    """Work out what a tensor means; alike tensors of alike layers share the answer."""
+    key = (local, shape, None if owner is None else (id(owner.reading), owner.local))
+    if key not in reading.meanings:
+        kind, hypers = reading.kind, Hypers(reading.hypers)
+        # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
+        meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
+        reading.meanings[key] = _Meaning(
+            axes=_axes(local, shape, reading, owner),
+            fan_in=kind.fan_in(meant, shape, hypers) if kind and shape else None,
+            initial=kind.initial(local, shape, hypers) if kind and shape else None,
+        )
+    return reading.meanings[key]
 
 
 def _stands_for(local: str) -> str:

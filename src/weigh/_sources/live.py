@@ -6,8 +6,8 @@ instance's own dictionaries, so that no property or ``__getattr__`` of the user'
 
 from __future__ import annotations
 
+import functools
 import inspect
-import sys
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -22,12 +22,6 @@ _MAX_DEPTH = 200
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
 
 
-def is_module(thing: object) -> bool:
-    """Whether this is a ``torch.nn.Module``; torch is not imported to find out."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(thing, torch.nn.Module)
-
-
 def read(network: Any) -> Facts:
     """State the facts of a live module.
 
@@ -37,12 +31,16 @@ def read(network: Any) -> Facts:
     layers: list[FoundLayer] = []
     tensors: list[FoundTensor] = []
     first: dict[int, str] = {}
+    classes: dict[type, _Class] = {}
     for path, module in _walk(network):
         if module is None:
             layers.append(FoundLayer(path, absent=True))
             continue
         again = first.setdefault(id(module), path)
-        layers.append(_layer(path, module, None if again == path else again))
+        kind = type(module)
+        if kind not in classes:
+            classes[kind] = _Class(kind)
+        layers.append(_layer(path, module, classes[kind], None if again == path else again))
         tensors.extend(_tensors(path, module))
     return Facts(
         format="live",
@@ -91,17 +89,61 @@ def _table(path: str, module: Any, name: str) -> Mapping[str, Any]:
     return table
 
 
-def _layer(path: str, module: Any, same_as: str | None) -> FoundLayer:
-    kind = type(module)
-    attributes, defaults = _arguments(module)
+class _Class:
+    """What is the same for all layers of a class, looked up once.
+
+    Attributes:
+        path: its full name.
+        bases: the full names of the classes it extends.
+        arguments: the names of its constructor's arguments with their defaults, in order.
+    """
+
+    __slots__ = ("arguments", "bases", "path")
+
+    def __init__(self, kind: type) -> None:
+        self.path, *bases = (f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__[:-1])
+        self.bases = tuple(bases)
+        self.arguments = [
+            (argument.name, argument.default)
+            for argument in _constructor_arguments(kind)
+            if argument.name not in _SKIPPED and not argument.kind.name.startswith("VAR_")
+        ]
+        self.arguments += [(name, inspect.Parameter.empty) for name in _BY_KEYWORD]
+
+
+def _constructor_arguments(kind: type) -> Iterator[inspect.Parameter]:
+    """Give the arguments of a class's constructor.
+
+    A user's class is asked for its parent's too, and so is one of PyTorch's that does not name
+    its arguments (``*args``).
+    """
+    for one in kind.__mro__:
+        constructor = one.__dict__.get("__init__")
+        if constructor is None or one.__module__ == "builtins":
+            continue
+        try:
+            arguments = inspect.signature(constructor).parameters.values()
+        except (TypeError, ValueError):
+            continue
+        for argument in arguments:
+            # LSTM, GRU and RNN tell the class below them which they are by its ``mode``.
+            if one is kind or (one.__name__, argument.name) != ("RNNBase", "mode"):
+                yield argument
+        named = all(a.kind is not inspect.Parameter.VAR_POSITIONAL for a in arguments)
+        if one.__module__.startswith("torch.") and named:
+            return
+
+
+def _layer(path: str, module: Any, kind: _Class, same_as: str | None) -> FoundLayer:
+    attributes, defaults = _arguments(module, kind)
     return FoundLayer(
         path=path,
         kind=_kind_name(module),
-        class_path=f"{kind.__module__}.{kind.__qualname__}",
-        bases=tuple(f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__[1:-1]),
+        class_path=kind.path,
+        bases=kind.bases,
         attributes=attributes,
         defaults=defaults,
-        describe=lambda: repr(module),
+        describe=functools.partial(repr, module),
         same_as=same_as,
     )
 
@@ -117,52 +159,19 @@ def _kind_name(module: Any) -> str:
     return str(module._get_name()) if kind.__module__.startswith(_QUANTIZED) else kind.__name__
 
 
-def _arguments(module: Any) -> tuple[dict[str, object], dict[str, object]]:
-    """Read the constructor's arguments off the layer, and their defaults.
-
-    A user's class is asked for its parent's too, and so is one of PyTorch's that does not name
-    its arguments (``*args``).
-    """
+def _arguments(module: Any, kind: _Class) -> tuple[dict[str, object], dict[str, object]]:
+    """Read the constructor's arguments off the layer, and their defaults."""
     values: dict[str, object] = {}
     defaults: dict[str, object] = {}
-    for kind in type(module).__mro__:
-        constructor = kind.__dict__.get("__init__")
-        if constructor is None or kind.__module__ == "builtins":
+    for name, default in kind.arguments:
+        if name in values:
             continue
-        try:
-            arguments = inspect.signature(constructor).parameters.values()
-        except (TypeError, ValueError):
-            continue
-        for argument in arguments:
-            # LSTM, GRU and RNN tell the class below them which they are by its ``mode``.
-            if kind is type(module) or (kind.__name__, argument.name) != ("RNNBase", "mode"):
-                _take_argument(module, argument, values, defaults)
-        if kind.__module__.startswith("torch.") and not any(
-            a.kind is inspect.Parameter.VAR_POSITIONAL for a in arguments
-        ):
-            break
-    for name in _BY_KEYWORD:
         found, value = _attribute(module, name)
         if found:
-            values.setdefault(name, value)
+            values[name] = value
+            if default is not inspect.Parameter.empty and _is_simple(default):
+                defaults[name] = _plain(default)
     return values, defaults
-
-
-def _take_argument(
-    module: Any,
-    argument: inspect.Parameter,
-    values: dict[str, object],
-    defaults: dict[str, object],
-) -> None:
-    name = argument.name
-    if name in _SKIPPED or name in values or argument.kind.name.startswith("VAR_"):
-        return
-    found, value = _attribute(module, name)
-    if not found:
-        return
-    values[name] = value
-    if argument.default is not argument.empty and _is_simple(argument.default):
-        defaults[name] = _plain(argument.default)
 
 
 def _attribute(module: Any, name: str) -> tuple[bool, object]:
@@ -188,10 +197,15 @@ def _attribute(module: Any, name: str) -> tuple[bool, object]:
     return False, None
 
 
+_PLAIN = (type(None), bool, int, float, str)
+
+
 def _is_simple(value: object) -> bool:
+    if type(value) in _PLAIN:
+        return True
     if isinstance(value, tuple | list):
         return len(value) <= 64 and all(_is_simple(part) for part in value)
-    return value is None or isinstance(value, bool | int | float | str) or _is_torch_dtype(value)
+    return isinstance(value, int | float | str) or _is_torch_dtype(value)
 
 
 def _is_torch_dtype(value: object) -> bool:
@@ -200,6 +214,8 @@ def _is_torch_dtype(value: object) -> bool:
 
 def _plain(value: object) -> object:
     """Give a value as plain Python: torch.Size becomes a tuple, torch.float32 a text."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, tuple | list):
         return tuple(_plain(part) for part in value)
     return str(value) if _is_torch_dtype(value) else value

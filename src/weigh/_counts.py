@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ class Counts:
         """Count a list of rows."""
         rows = list(tensors)
         pools: defaultdict[str, _Pool] = defaultdict(_Pool)
-        every, by_path, logical, at_least = _Pool(), 0, 0, False
+        by_path, logical, at_least = 0, 0, False
         learnable = {True: 0, False: 0}
         for tensor in rows:
             count, role = tensor.count, tensor.role
@@ -61,24 +61,24 @@ class Counts:
                 by_path += count or 0
             if not pools[role].add(tensor, count):
                 continue
-            every.add(tensor, count)
             if role == "parameter" or tensor.packed:
                 logical += (count or 0) * tensor.per_element
             if role == "parameter":
                 learnable[tensor.learnable is not False] += count or 0
         # Asked for first, so that a network without any has an answer too.
         parameters, buffers = pools.get("parameter", _Pool()), pools.get("buffer", _Pool())
+        stored = {role: pool.stored() for role, pool in pools.items()}
         return cls(
             tensors=len(rows),
             parameters=parameters.count,
             by_path=by_path,
-            unique_storage=parameters.stored()[0],
+            unique_storage=stored.get("parameter", (0, 0))[0],
             logical=logical,
-            bytes=every.stored()[1],
+            bytes=_Pool.joined(pools.values()).stored()[1],
             trainable=learnable[True],
             frozen=learnable[False],
             buffers=buffers.count,
-            bytes_by_role={role: pool.stored()[1] for role, pool in pools.items()},
+            bytes_by_role={role: size for role, (_, size) in stored.items()},
             at_least=at_least,
         )
 
@@ -113,6 +113,18 @@ class _Pool:
             span = (extent.start, extent.stop, extent.distinct, tensor.dtype)
             self._shared.setdefault(extent.storage, []).append(span)
         return True
+
+    @classmethod
+    def joined(cls, pools: Collection[_Pool]) -> _Pool:
+        """Put pools together, so that memory they share is counted once."""
+        if len(pools) == 1:
+            return next(iter(pools))
+        both = cls()
+        for pool in pools:
+            both._loose = (both._loose[0] + pool._loose[0], both._loose[1] + pool._loose[1])
+            for storage, spans in pool._shared.items():
+                both._shared.setdefault(storage, []).extend(spans)
+        return both
 
     def stored(self) -> tuple[int, int]:
         """Count the different values and the bytes behind the tensors, shared memory once."""

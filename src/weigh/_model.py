@@ -108,6 +108,7 @@ class Tensor:
     name: str
     role: Role
     values: Values
+    shape: tuple[int, ...] | None
     role_status: Status = "stated"
     learnable: bool | None = None
     learnable_status: Status = "unknown"
@@ -122,11 +123,6 @@ class Tensor:
     per_element: int = 1
     device: str = "cpu"
     identity: Hashable = None
-
-    @property
-    def shape(self) -> tuple[int, ...] | None:
-        """The size of each axis; None while a lazy layer has not seen its first input."""
-        return self.values.shape
 
     @property
     def dtype(self) -> DType:
@@ -168,6 +164,7 @@ class Tensor:
             role=self.role,
             role_status=self.role_status,
             values=_Slice(self.values, region),
+            shape=region.shape,
             axes=kept,
             layer=self.layer,
             quantization=self.quantization,
@@ -288,17 +285,22 @@ class Layer:
         self, prefix: str = "", *, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Layer]]:
         """Go through this layer and all below it, with their paths, in PyTorch's order."""
-        return self._named_modules(prefix, set() if remove_duplicate else None)
-
-    def _named_modules(self, prefix: str, met: set[str] | None) -> Iterator[tuple[str, Layer]]:
-        if met is not None:
-            if self._first_path in met:
-                return
-            met.add(self._first_path)
-        yield prefix, self
-        for name, layer in self._layers.items():
-            if layer is not None:
-                yield from layer._named_modules(f"{prefix}.{name}" if prefix else name, met)
+        met: set[str] = set()
+        stack: list[tuple[str, Layer]] = [(prefix, self)]
+        while stack:
+            path, layer = stack.pop()
+            if remove_duplicate:
+                if layer._first_path in met:
+                    continue
+                met.add(layer._first_path)
+            yield path, layer
+            if layer._layers:
+                below = [
+                    (f"{path}.{name}" if path else name, child)
+                    for name, child in layer._layers.items()
+                    if child is not None
+                ]
+                stack.extend(reversed(below))
 
     @property
     def _first_path(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection
 
@@ -37,9 +38,8 @@ _EMBEDDING = re.compile(
     r"|relative_attention_bias|lookup)\d*$",
     re.IGNORECASE,
 )
-_FUSED = re.compile(
-    r"(?:^|\.)(?:c_attn|qkv|qkv_proj|query_key_value|wqkv|to_qkv|in_proj_qkv|attn_qkv)$",
-    re.IGNORECASE,
+_FUSED = frozenset(
+    ("c_attn", "qkv", "qkv_proj", "query_key_value", "wqkv", "to_qkv", "in_proj_qkv", "attn_qkv")
 )
 _BUFFER = re.compile(
     r"running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq"
@@ -58,7 +58,16 @@ def purpose(path: str) -> str:
         >>> purpose("encoder.layer.0.attention.self.query")
         'query projection'
     """
-    match = _PURPOSE.search(path)
+    *above, own = path.split(".")[-4:]
+    if own.isdecimal() and "to_out" not in above:
+        return ""
+    # Blocks differ in their numbers alone, which say nothing.
+    return _purpose(".".join([*("#" if part.isdecimal() else part for part in above), own]))
+
+
+@functools.cache
+def _purpose(tail: str) -> str:
+    match = _PURPOSE.search(tail)
     return _PURPOSES[int(str(match.lastgroup)[1:])][1] if match and match.lastgroup else ""
 
 
@@ -69,7 +78,7 @@ def looks_like_embedding(path: str) -> bool:
 
 def looks_fused(path: str) -> bool:
     """Whether a layer's name says that it holds query, key and value projections together."""
-    return _FUSED.search(path) is not None
+    return path.rpartition(".")[2].lower() in _FUSED
 
 
 def role_by_name(

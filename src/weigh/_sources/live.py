@@ -188,7 +188,7 @@ def _attribute(module: Any, name: str) -> tuple[bool, object]:
         names = [n for n in ("bias", "in_proj_bias", "bias_orig") if n in parameters]
         if names:
             return True, parameters[names[0]] is not None
-        if "_weight_bias" in dir(type(module)):
+        if hasattr(type(module), "_weight_bias"):
             return False, None
         if "bias" in own.get("_modules", {}).get("parametrizations", ()):
             return True, True

@@ -39,15 +39,15 @@ def show_document(
         folded: whether repeated blocks share a row.
     """
     tensors = network.tensors() if selected is None else selected
-    parts: list[Part] = [Verbatim(repr(network))] if selected is None else []
+    tree = repr(network) if selected is None else ""
+    parts: list[Part] = [Verbatim(tree)] if tree else []
     rows = fold(tensors) if folded else [Row(t.name, t, 1) for t in tensors]
     parts.append(Table(_COLUMNS, tuple(_row(row) for row in rows)))
     counts = network.counts if selected is None else Counts.of(tensors)
     parts.append(totals_table(counts))
     if selected is not None:
         parts.append(Note(f"{len(tensors)} of {len(network.tensors())} tensors are selected."))
-    shown = "" if selected is not None else repr(network)
-    parts.extend(Note(note) for note in _notes(network, counts, shown))
+    parts.extend(Note(note) for note in _notes(network, counts, tree))
     return tuple(parts)
 
 

@@ -69,7 +69,8 @@ class Values(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+# Facts are made by the thousand and live for one call: freezing them would double their cost.
+@dataclass(slots=True)
 class FoundTensor:
     """One tensor as the source states it.
 
@@ -95,7 +96,7 @@ class FoundTensor:
     device: str = "cpu"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FoundLayer:
     """One layer as the source states it.
 

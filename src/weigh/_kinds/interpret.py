@@ -385,6 +385,8 @@ def _any_rank(kind: Kind | None, local: str, hypers: Hypers) -> tuple[tuple[str,
 def _packed_together(own: dict[str, FoundTensor]) -> dict[str, FoundTensor]:
     """Mark quantized tensors as packed, and the bias with its weight, as a live layer has it."""
     packed = {name for name, t in own.items() if t.values.dtype.family == "quantized"}
+    if not packed:
+        return own
     if "weight" in packed and "bias" in own:
         packed.add("bias")
     return {name: _as_packed(t) if name in packed else t for name, t in own.items()}

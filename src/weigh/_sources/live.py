@@ -39,7 +39,7 @@ def read(network: Any) -> Facts:
         again = first.setdefault(id(module), path)
         kind = type(module)
         if kind not in classes:
-            classes[kind] = _Class(kind)
+            classes[kind] = _Class.of(kind)
         layers.append(_layer(path, module, classes[kind], None if again == path else again))
         tensors.extend(_tensors(path, module))
     return Facts(
@@ -100,6 +100,11 @@ class _Class:
 
     __slots__ = ("arguments", "bases", "path")
 
+    @classmethod
+    def of(cls, kind: type) -> _Class:
+        """Look a class up; PyTorch's own, which never go away, are remembered."""
+        return _remembered(kind) if kind.__module__.startswith("torch.") else cls(kind)
+
     def __init__(self, kind: type) -> None:
         self.path, *bases = (f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__[:-1])
         self.bases = tuple(bases)
@@ -109,6 +114,11 @@ class _Class:
             if argument.name not in _SKIPPED and not argument.kind.name.startswith("VAR_")
         ]
         self.arguments += [(name, inspect.Parameter.empty) for name in _BY_KEYWORD]
+
+
+@functools.lru_cache(1024)
+def _remembered(kind: type) -> _Class:
+    return _Class(kind)
 
 
 def _constructor_arguments(kind: type) -> Iterator[inspect.Parameter]:
@@ -251,8 +261,13 @@ def _tensor(
         identity=packed_identity or id(value),
         quantization=_quantization(value) if value.is_quantized else None,
         packed=packed_identity is not None,
-        device=str(value.device),
+        device=_device_name(value.device),
     )
+
+
+@functools.lru_cache(64)
+def _device_name(device: object) -> str:
+    return str(device)
 
 
 def _quantization(value: Any) -> str:

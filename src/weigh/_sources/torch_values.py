@@ -85,8 +85,7 @@ class TorchValues:
 
         A meta tensor has a storage of the size it would take, which tells ties apart.
         """
-        shape = self.shape
-        if shape is None:
+        if self._is_lazy():
             return None
         tensor = self._tensor
         try:
@@ -102,6 +101,7 @@ class TorchValues:
             strides = tuple(map(int, tensor.stride()))
         except (RuntimeError, NotImplementedError, AttributeError, TypeError):
             return None
+        shape = self.shape or ()
         if self._is_pairs():
             first, strides = 2 * first, (*(2 * stride for stride in strides[:-1]), 1)
         span = span_of(shape, strides)

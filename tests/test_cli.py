@@ -166,6 +166,29 @@ def test_a_reader_that_stops_is_no_error(article: Path) -> None:
     assert (done.stdout, done.stderr) == ("?(\n", "")
 
 
+def test_without_a_command_there_is_help() -> None:
+    done = run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: weigh")
+    assert "\\n" not in done.stdout
+
+
+def test_an_index_of_an_index(article: Path) -> None:
+    chained = run("values", article, "conv2.weight[3][:2, 1][..., 0]").stdout
+    assert chained == run("values", article, "conv2.weight[3, :2, 1, 0]").stdout
+
+
+def test_a_name_that_holds_brackets(tmp_path: Path) -> None:
+    tensors = {"br[0].weight": np.ones((2, 2), "f4")}
+    path = write_safetensors(tmp_path / "brackets.safetensors", tensors)
+    assert run("values", path, "br[0].weight[1]").stdout == "tensor([1., 1.])\n"
+    assert run("explain", path, "br[0].weight").returncode == 0
+
+
+def test_explain_takes_the_name_of_a_slice(article: Path) -> None:
+    assert run("explain", article, "conv1.weight[0]").stdout.startswith("conv1.weight: ")
+
+
 def refused(*args: object) -> str:
     """Run what must fail: one line on stderr, nothing on stdout, status 2."""
     done = run(*args)

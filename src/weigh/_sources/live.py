@@ -19,6 +19,7 @@ _SKIPPED = ("self", "device", "dtype")
 _BY_KEYWORD = ("nonlinearity",)
 """Arguments that a class of PyTorch's (RNN) takes only through ``**kwargs``."""
 _MAX_DEPTH = 200
+_MAX_PATHS = 500_000
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
 
 
@@ -33,6 +34,8 @@ def read(network: Any) -> Facts:
     first: dict[int, str] = {}
     classes: dict[type, _Class] = {}
     for path, module in _walk(network):
+        if len(layers) == _MAX_PATHS:
+            raise SourceError(f"the modules have more than {_MAX_PATHS:,} paths")
         if module is None:
             layers.append(FoundLayer(path, absent=True))
             continue

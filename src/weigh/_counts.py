@@ -110,8 +110,8 @@ class _Pool:
             values, size = self._loose
             self._loose = (values + (count or 0), size + (tensor.bytes or 0))
         else:
-            span = (extent.start, extent.stop, extent.distinct, tensor.dtype)
-            self._shared.setdefault(extent.storage, []).append(span)
+            storage, start, stop, distinct, _ = extent
+            self._shared.setdefault(storage, []).append((start, stop, distinct, tensor.dtype))
         return True
 
     @classmethod

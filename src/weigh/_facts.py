@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from weigh._dtypes import DType
 from weigh._index import Region
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 Role = Literal["parameter", "buffer", "optimizer", "other"]
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """Where a tensor's values lie.
 
     Attributes:

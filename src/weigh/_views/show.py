@@ -42,7 +42,9 @@ def show_document(
     tree = repr(network) if selected is None else ""
     parts: list[Part] = [Verbatim(tree)] if tree else []
     rows = fold(tensors) if folded else [Row(t.name, t, 1) for t in tensors]
-    parts.append(Table(_COLUMNS, tuple(_row(row) for row in rows)))
+    # Alike tensors of alike layers share their axes; writing them out once is enough.
+    written: dict[int, str] = {}
+    parts.append(Table(_COLUMNS, tuple(_row(row, written) for row in rows)))
     counts = network.counts if selected is None else Counts.of(tensors)
     parts.append(totals_table(counts))
     if selected is not None:
@@ -61,12 +63,15 @@ def axes_text(axes: Sequence[Axis]) -> str:
     return " ".join(str(axis) for axis in axes) or "scalar"
 
 
-def _row(row: Row) -> tuple[str, ...]:
+def _row(row: Row, written: dict[int, str]) -> tuple[str, ...]:
     tensor, times = row.tensor, row.times
     repeat = f"{times} x " if times > 1 else ""
+    axes = written.get(id(tensor.axes))
+    if axes is None:
+        axes = written[id(tensor.axes)] = axes_text(tensor.axes)
     return (
         printable(row.name),
-        axes_text(tensor.axes) if tensor.shape is not None else "shape not known yet",
+        axes if tensor.shape is not None else "shape not known yet",
         tensor.dtype.name,
         repeat + number(tensor.count),
         repeat + number(tensor.bytes),

@@ -67,8 +67,9 @@ def _wrapped(text: str, width: int | None, first: str = "", then: str = "") -> l
 
 
 def _table(table: Table, width: int | None, style: Style) -> Iterator[str]:
-    shown = [i for i, c in enumerate(table.columns) if c.title or any(r[i] for r in table.rows)]
-    widths = {i: max(cells(row[i]) for row in (_titles(table), *table.rows)) for i in shown}
+    columns = list(zip(_titles(table), *table.rows, strict=True))
+    shown = [i for i, cells_of in enumerate(columns) if any(cells_of)]
+    widths = {i: max(map(cells, columns[i])) for i in shown}
     total = sum(widths.values()) + 2 * (len(shown) - 1)
     if width is None or total <= width:
         if any(_titles(table)):
@@ -89,9 +90,10 @@ def _row(
 ) -> str:
     written = []
     for i in shown:
-        column = table.columns[i]
-        space = " " * (widths[i] - cells(row[i]))
-        text = style(row[i], column.role)
+        text, column = row[i], table.columns[i]
+        space = " " * (widths[i] - cells(text))
+        if style is not plain:
+            text = style(text, column.role)
         written.append(space + text if column.align == "right" else text + space)
     return "  ".join(written).rstrip()
 

@@ -82,8 +82,8 @@ def live(settings: Settings) -> Iterator[Row]:
     except CommandError as error:
         yield Row("live", "weigh.open + show", "torchinfo", "s", error=str(error))
         return
-    for name, figures in json.loads(done.output).items():
-        yield Row("live", name, "torchinfo", "s", **figures, most_ratio=1.0)
+    for name, against, figures in json.loads(done.output):
+        yield Row("live", name, against, "s", **figures, most_ratio=1.0)
 
 
 GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {

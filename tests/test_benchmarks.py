@@ -46,10 +46,11 @@ def test_every_comparison_is_made(rows: list[dict[str, object]]) -> None:
     assert [row for row in rows if "error" in row] == []
     assert [row["group"] for row in rows].count("listing") == 8
     assert {row["group"] for row in rows} == {"cold", "listing", "slice", "live"}
-    assert [row["name"] for row in rows if row["group"] == "live"] == [
-        "MLP of 1000 layers, on meta",
-        "nn.Transformer()",
-        "the article's network",
+    networks = ["MLP of 1000 layers, on meta", "nn.Transformer()", "the article's network"]
+    assert [(row["name"], row["against"]) for row in rows if row["group"] == "live"] == [
+        (network, against)
+        for network in networks
+        for against in ("torchinfo", "torchinfo, all parameters")
     ]
 
 

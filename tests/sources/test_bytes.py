@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -147,3 +149,12 @@ print(peak())
     listed, read = map(int, done.stdout.split())
     assert listed < 40_000  # KiB
     assert read < 80_000
+
+
+def test_an_open_file_is_copied_as_itself_and_not_pickled(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    file = LocalFile(path)
+    assert copy.deepcopy(file) is file
+    with pytest.raises(TypeError, match="open '.*file' again"):
+        pickle.dumps(file)

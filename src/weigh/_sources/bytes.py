@@ -11,7 +11,7 @@ import stat
 import weakref
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from weigh._errors import FormatError, SourceError
 
@@ -107,6 +107,13 @@ class LocalFile:
             return memoryview(self._mapped())[offset : offset + length].toreadonly()
         except OSError as error:
             raise SourceError("the file cannot be read", seen=_reason(error)) from None
+
+    def __deepcopy__(self, _: object) -> LocalFile:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        # Elsewhere, or later, the file may be another, and every offset into it wrong.
+        raise TypeError(f"an open file is not pickled; open {self.name!r} again where it is read")
 
     def close(self) -> None:
         """Close the file; views already given stay valid."""

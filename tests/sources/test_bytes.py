@@ -156,5 +156,5 @@ def test_an_open_file_is_copied_as_itself_and_not_pickled(tmp_path: Path) -> Non
     path.write_bytes(b"abc")
     file = LocalFile(path)
     assert copy.deepcopy(file) is file
-    with pytest.raises(TypeError, match="open '.*file' again"):
+    with pytest.raises(TypeError, match=r"open '.*file' again"):
         pickle.dumps(file)

@@ -313,3 +313,34 @@ def test_devices_and_later_changes_show() -> None:
     assert weigh.open(module.to("meta")).conv1.weight.device == "meta"
     with pytest.raises(weigh.ValuesError, match="meta device"):
         weigh.open(module).conv1.weight.read()
+
+
+class Holds(nn.Module):
+    """Keeps the one argument that it is given."""
+
+    def __init__(self, kept: object) -> None:
+        super().__init__()
+        self.kept = kept
+
+
+@pytest.mark.parametrize("kept", [1, True, 1.0, (1, 2), (True, 2.0), 0.0, -0.0, "1", None, ()])
+def test_a_stated_value_is_the_one_given_and_no_equal_one(kept: object) -> None:
+    for other in (1, True, 1.0, (1, 2), 0.0, kept):
+        assert repr(weigh.open(Holds(other)).kept) == repr(other)
+
+
+def test_a_number_of_a_users_class_is_stated_as_a_plain_number() -> None:
+    class Odd(int):
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("compared")
+
+        def __repr__(self) -> str:
+            raise RuntimeError("printed")
+
+    assert type(weigh.open(Holds(Odd(3))).kept) is int
+    assert weigh.open(Holds((Odd(3), "x"))).kept == (3, "x")
+
+
+def test_one_networks_hyperparameters_are_no_other_networks() -> None:
+    weigh.open(nn.Linear(2, 3)).hyperparameters.clear()  # type: ignore[attr-defined]
+    assert weigh.open(nn.Linear(2, 3)).in_features == 2

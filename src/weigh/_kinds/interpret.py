@@ -40,7 +40,7 @@ class _Reading:
     """What was worked out about a layer, or about all layers that were made alike.
 
     Attributes:
-        meanings: what its tensors mean, by own name, shape and what they stand for.
+        meanings: what its tensors mean, by own name and shape.
     """
 
     kind: Kind | None
@@ -49,6 +49,12 @@ class _Reading:
     hypers: dict[str, Hyperparameter]
     signature: str = ""
     meanings: dict[Hashable, _Meaning] = field(default_factory=dict)
+
+
+_READ: dict[Hashable, _Reading] = {}
+"""The readings of stated layers by everything stated of them: plain values, of no one network."""
+
+_MOST_READ = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +74,11 @@ class _Context:
         near: what came before the layer that is being read.
         ties: the first name of each tensor met under another name.
         ordered: whether the source's order is the network's own.
-        stated: the readings of stated layers, by everything stated of them.
     """
 
     near: Neighbours
     ties: Mapping[str, str]
     ordered: bool
-    stated: dict[Hashable, _Reading] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -199,7 +203,7 @@ def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
         path=node.path,
         kind=reading.name,
         kind_status=reading.status,
-        hyperparameters=reading.hypers,
+        hyperparameters=dict(reading.hypers),  # the reading's own are other layers' too
         purpose=means,
         same_as=found.same_as if found else None,
         _signature=reading.signature,
@@ -235,7 +239,7 @@ def _owner_of(name: str, parent: _Node, reading: _Reading, owner: _Owner | None)
 def _read_kind(node: _Node, within: _Context) -> _Reading:
     found = node.found
     if found is not None and found.kind is not None:
-        return _stated(found, within)
+        return _stated(found)
     shapes = {
         name: tensor.values.shape
         for name, tensor in _with_originals(node).items()
@@ -259,23 +263,23 @@ def _with_originals(node: _Node) -> dict[str, FoundTensor]:
     return {name: t for name, t in own.items() if name in STAND_INS or "parametr" not in name}
 
 
-def _stated(found: FoundLayer, within: _Context) -> _Reading:
+def _stated(found: FoundLayer) -> _Reading:
     """Read a stated layer; layers that were made alike share one reading."""
-    values = found.attributes.values()
     made = (
         found.kind,
         found.class_path,
         found.bases,
-        *found.attributes.items(),
-        # True equals 1, but is not printed like it.
-        *map(type, values),
-        None,
-        *found.defaults.items(),
+        # As text, for True equals 1 but is not printed like it.
+        repr(found.attributes),
+        repr(found.defaults),
         looks_fused(found.path),
     )
-    if made not in within.stated:
-        within.stated[made] = _read_stated(found)
-    return within.stated[made]
+    reading = _READ.get(made)
+    if reading is None:
+        if len(_READ) >= _MOST_READ:
+            _READ.clear()
+        reading = _READ[made] = _read_stated(found)
+    return reading
 
 
 def _read_stated(found: FoundLayer) -> _Reading:
@@ -326,17 +330,25 @@ def _tensor(
 
 def _meaning(local: str, shape: Shape | None, reading: _Reading, owner: _Owner | None) -> _Meaning:
     """Work out what a tensor means; alike tensors of alike layers share the answer."""
-    key = (local, shape, None if owner is None else (id(owner.reading), owner.local))
-    if key not in reading.meanings:
-        kind, hypers = reading.kind, Hypers(reading.hypers)
-        # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
-        meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
-        reading.meanings[key] = _Meaning(
-            axes=_axes(local, shape, reading, owner),
-            fan_in=kind.fan_in(meant, shape, hypers) if kind and shape else None,
-            initial=kind.initial(local, shape, hypers) if kind and shape else None,
-        )
-    return reading.meanings[key]
+    key = (local, shape)
+    # What a parametrization keeps means what its owner says, and that differs between owners.
+    meaning = reading.meanings.get(key) if owner is None else None
+    if meaning is None:
+        meaning = _work_out(local, shape, reading, owner)
+        if owner is None:
+            reading.meanings[key] = meaning
+    return meaning
+
+
+def _work_out(local: str, shape: Shape | None, reading: _Reading, owner: _Owner | None) -> _Meaning:
+    kind, hypers = reading.kind, Hypers(reading.hypers)
+    # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
+    meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
+    return _Meaning(
+        axes=_axes(local, shape, reading, owner),
+        fan_in=kind.fan_in(meant, shape, hypers) if kind and shape else None,
+        initial=kind.initial(local, shape, hypers) if kind and shape else None,
+    )
 
 
 def _stands_for(local: str) -> str:

@@ -231,7 +231,14 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, tuple | list):
         return tuple(_plain(part) for part in value)
-    return str(value) if _is_torch_dtype(value) else value
+    if _is_torch_dtype(value):
+        return str(value)
+    if value is None or isinstance(value, bool):
+        return value
+    # A user's subclass may do anything when it is compared, hashed or printed.
+    if isinstance(value, int):
+        return int.__index__(value)
+    return float.__float__(value) if isinstance(value, float) else str.__str__(value)
 
 
 def _tensors(path: str, module: Any) -> Iterator[FoundTensor]:

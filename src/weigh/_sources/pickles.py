@@ -79,7 +79,9 @@ class Machine:
                 "the pickle has an unknown instruction or memo entry",
                 seen=f"0x{self.data[self.at - 1]:02x} at byte {self.at - 1:,}",
             ) from None
-        except (ValueError, struct.error, TypeError) as error:
+        except struct.error:
+            raise EndsEarlyError("the pickle ends early", seen=f"{self.size:,} bytes") from None
+        except (ValueError, TypeError) as error:
             reason = printable(str(error))[:100]
             raise FormatError(
                 "the pickle is malformed", seen=f"{reason} at byte {self.at:,}"
@@ -98,7 +100,9 @@ class Machine:
         return piece
 
     def unpack(self, form: struct.Struct) -> Any:
-        return form.unpack(self.take(form.size))[0]
+        at = self.at
+        self.at = at + form.size
+        return form.unpack_from(self.data, at)[0]
 
     def line(self) -> bytes:
         """Take bytes up to a line end, which is dropped."""

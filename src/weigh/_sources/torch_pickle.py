@@ -311,12 +311,12 @@ def dtype_named(thing: object) -> DType:
 
 def _tensor(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTensor:
     made = _turned(reader._strided(*a[:4]), a[6:7])
-    return replace(made, requires_grad=a[4] is True) if len(a) > 4 else made
+    return replace(made, requires_grad=True) if len(a) > 4 and a[4] is True else made
 
 
 def _tensor_v3(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTensor:
     made = _turned(reader._strided(a[0], a[1], a[2], a[3], dtype=dtype_named(a[6])), a[7:8])
-    return replace(made, requires_grad=a[4] is True)
+    return replace(made, requires_grad=True) if a[4] is True else made
 
 
 def _turned(made: PickledTensor, metadata: tuple[Any, ...]) -> PickledTensor:
@@ -355,8 +355,8 @@ def _quantized(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTens
         scale, zero = float(numbers[0]), integer(numbers[1])
         affine = Affine((scale,), (float(zero),))
         text = f"quantization_scheme={name}, scale={scale}, zero_point={zero}"
-        return replace(reader._strided(*a[:4], affine=affine), quantization=text)
-    made = reader._strided(*a[:4])
+        return replace(reader._strided(a[0], a[1], a[2], a[3], affine=affine), quantization=text)
+    made = reader._strided(a[0], a[1], a[2], a[3])
     scales, zeros = (reader.tensor(thing).values for thing in numbers[:2])
     axis = integer(numbers[2])
     return replace(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from weigh._errors import FormatError
 from weigh._sources.bytes import ByteSource
@@ -66,7 +66,10 @@ def read_directory(source: ByteSource) -> dict[str, Member]:
     if len(names) < len(entries):
         raise FormatError("the archive has two members of one name", seen=_twice(entries))
     places = _stops(entries, start)
-    members = {e.name: replace(e, stop=places[e.header]) for e in entries}
+    members = {
+        e.name: Member(e.name, e.size, e.packed, e.method, e.header, places[e.header])
+        for e in entries
+    }
     if entries:
         _check_last(source, max(members.values(), key=lambda m: m.header))
     elif start:
@@ -85,11 +88,14 @@ def data_offset(source: ByteSource, member: Member) -> int:
     Raises:
         FormatError: the local header is not there, or differs from the directory.
     """
-    head = _LOCAL.unpack(source.view(member.header, _LOCAL.size))
+    # The header and the name that it must have, in one piece.
+    expected = member.name.encode()
+    piece = bytes(source.view(member.header, _LOCAL.size + len(expected)))
+    head = _LOCAL.unpack_from(piece)
     mark, _, flags, method, *_, packed, size, name_length, extra_length = head
-    name = bytes(source.view(member.header + _LOCAL.size, name_length)).decode("utf-8", "replace")
-    shown = name[:100]
-    if mark != b"PK\x03\x04" or name != member.name or method != member.method:
+    agree = piece[_LOCAL.size :] == expected and name_length == len(expected)
+    shown = member.name[:100]
+    if mark != b"PK\x03\x04" or not agree or method != member.method:
         raise FormatError(f"the archive's directory and its member {shown!r} disagree")
     if flags & _ENCRYPTED:
         raise FormatError(f"the archive's member {shown!r} is encrypted")
@@ -259,7 +265,7 @@ def _stops(entries: list[Member], directory: int) -> dict[int, int]:
     headers = sorted(entry.header for entry in entries)
     if headers and headers[0]:
         raise FormatError("something stands before the zip archive's first member")
-    stops = dict(zip(headers, [*headers[1:], directory], strict=True))
+    stops = dict(zip(headers, [*headers, directory][1:], strict=True))
     for entry in entries:
         end = entry.header + _LOCAL.size + len(entry.name.encode()) + entry.packed
         if end > stops[entry.header] or len(stops) < len(headers):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from weigh._dtypes import DType
 
 if TYPE_CHECKING:
-    from weigh._model import Tensor
+    from weigh._tensor import Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ FORMATS: tuple[Format, ...] = (
         "torch-legacy",
         "PyTorch checkpoint (torch.save, before 1.6): pickles, then the values",
         "weigh._sources.torch_legacy:read",
-        tuple((0, bytes([0x80, protocol])) for protocol in range(6)),
+        (*((0, bytes([0x80, protocol])) for protocol in range(6)), (257, b"ustar")),
     ),
 )
 """Every format that Weigh reads from a file."""

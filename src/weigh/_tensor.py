@@ -1,0 +1,247 @@
+"""One stored array of a network, its named axes, and how it starts out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from math import inf, prod
+from typing import TYPE_CHECKING, Any, Literal
+
+from weigh._dtypes import DType
+from weigh._errors import ValuesError
+from weigh._facts import Extent, Role, Values
+from weigh._index import Index, Region
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Status = Literal["stated", "inferred", "unknown"]
+"""How a claim is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of a tensor.
+
+    Attributes:
+        name: its field name (``out_channels``); ``"?"`` where nobody knows.
+        size: how many positions it has; None while a lazy layer waits for its first input.
+        meaning: what it stands for, in words.
+        formula: the hyperparameters that made it that size (``"in_channels / groups"``).
+    """
+
+    name: str
+    size: int | None
+    meaning: str = ""
+    formula: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}={'?' if self.size is None else self.size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """The distribution that a layer's default initialisation draws a tensor from.
+
+    Attributes:
+        family: ``"uniform"`` on [a, b], ``"normal"`` with mean a and deviation b, or
+            ``"constant"`` a.
+        a: the first number of the family, in the parameter's own units.
+        b: the second.
+        formula: where the numbers come from (``"1 / sqrt(fan_in)"``).
+    """
+
+    family: Literal["uniform", "normal", "constant"]
+    a: float
+    b: float
+    formula: str = ""
+
+    def __str__(self) -> str:
+        if self.family == "constant":
+            return f"all {self.a:g}"
+        if self.family == "normal":
+            text = f"normal, mean {self.a:g}, standard deviation {self.b:.4g}"
+        else:
+            text = f"uniform between {self.a:.4g} and {self.b:.4g}"
+        return f"{text}  ({self.formula})" if self.formula else text
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Tensor:
+    """One stored array: a parameter, a buffer, optimizer state or something else.
+
+    Indexing reads nothing yet; ``read``, ``numpy.asarray`` and ``print`` read just the slice.
+
+    Examples:
+        >>> import numpy, weigh
+        >>> net = weigh.open({"fc.weight": numpy.arange(6.0).reshape(2, 3)})
+        >>> net.fc.weight.shape, [str(axis) for axis in net.fc.weight.axes]
+        ((2, 3), ['out_features=2', 'in_features=3'])
+        >>> net.fc.weight[1, :2]
+        tensor([3., 4.], dtype=torch.float64)
+    """
+
+    name: str
+    role: Role
+    values: Values
+    shape: tuple[int, ...] | None
+    role_status: Status = "stated"
+    learnable: bool | None = None
+    learnable_status: Status = "unknown"
+    axes: tuple[Axis, ...] = ()
+    tied_to: str | None = None
+    layer: str = ""
+    purpose: str = ""
+    fan_in: int | None = None
+    initial: Initial | None = None
+    quantization: str | None = None
+    packed: bool = False
+    per_element: int = 1
+    device: str = "cpu"
+    identity: Hashable = None
+
+    @property
+    def dtype(self) -> DType:
+        """The type of one stored value."""
+        return self.values.dtype
+
+    @property
+    def count(self) -> int | None:
+        """How many values its shape has; None if there is no shape yet."""
+        return None if self.shape is None else prod(self.shape)
+
+    @property
+    def logical(self) -> int | None:
+        """How many weights it stands for: more than ``count`` where several are packed in one."""
+        return None if self.count is None else self.count * self.per_element
+
+    @property
+    def bytes(self) -> int | None:
+        """The bytes its values take, as its shape says."""
+        return None if self.count is None else self.dtype.size_of(self.count)
+
+    @property
+    def extent(self) -> Extent | None:
+        """Where its values lie, if anywhere."""
+        return self.values.extent
+
+    def __getitem__(self, index: Index) -> Tensor:
+        """Take a slice, lazily: integers, slices with a positive step, ``...``."""
+        if self.shape is None:
+            raise ValuesError(f"{self.name} has no shape before the layer's first input")
+        region = Region.of(index, self.shape)
+        kept = tuple(
+            Axis(axis.name, count, axis.meaning, axis.formula)
+            for axis, count, kept in zip(self.axes, region.counts, region.kept, strict=True)
+            if kept
+        )
+        return Tensor(
+            name=f"{self.name}[{_index_text(index)}]",
+            role=self.role,
+            role_status=self.role_status,
+            values=_Slice(self.values, region),
+            shape=region.shape,
+            axes=kept,
+            layer=self.layer,
+            quantization=self.quantization,
+            device=self.device,
+        )
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Read the values as a new NumPy array; types NumPy lacks are widened exactly.
+
+        Raises:
+            ValuesError: there are none (meta device, a lazy layer).
+        """
+        if self.shape is None:
+            raise ValuesError(f"{self.name} has no values before the layer's first input")
+        return self.values.read(Region.whole(self.shape))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:  # noqa: FBT001
+        if copy is False:
+            raise ValueError("the values of a tensor are always read into a new array")
+        array = self.read()
+        return array if dtype is None else array.astype(dtype)
+
+    def item(self) -> Any:
+        """Give the one value of a tensor of one value as a Python number.
+
+        Raises:
+            ValueError: it has more than one.
+        """
+        return self.read().item()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a tensor without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def text(self, *, full: bool = False) -> str:
+        """Print the values as PyTorch does: a large tensor in part, unless ``full``."""
+        # Printing needs NumPy, which opening a file must not import.
+        from weigh._tensor_text import tensor_text
+
+        return tensor_text(
+            self.values,
+            parameter=isinstance(self, Parameter),
+            requires_grad=isinstance(self, Parameter) and self.learnable is not False,
+            device=self.device,
+            quantization=self.quantization,
+            threshold=inf if full else 1000,
+        )
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+class Parameter(Tensor):
+    """A tensor that the network learns (or would, if it is frozen)."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """The values of a slice of another tensor."""
+
+    whole: Values
+    region: Region
+
+    @property
+    def dtype(self) -> DType:
+        return self.whole.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.region.shape
+
+    @property
+    def extent(self) -> Extent | None:
+        return None
+
+    def read(self, region: Region) -> np.ndarray[Any, Any]:
+        inner = self.region.then(region.slices)
+        return self.whole.read(inner)
+
+
+def _index_text(index: Index) -> str:
+    parts = index if isinstance(index, tuple) else (index,)
+    return ", ".join(
+        "..."
+        if part is ...
+        else str(part)
+        if isinstance(part, int)
+        else ":".join("" if n is None else str(n) for n in _slice_parts(part))
+        for part in parts
+    )
+
+
+def _slice_parts(part: slice) -> tuple[int | None, ...]:
+    parts = (part.start, part.stop, part.step)
+    return parts if part.step is not None else parts[:2]

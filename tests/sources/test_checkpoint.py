@@ -10,6 +10,7 @@ from test_torch_zip import agrees, by_name, read, saved
 
 from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Facts
+from weigh._sources import arrays
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's own, on old sorts of tensor
 
@@ -167,3 +168,46 @@ def test_metadata_is_short_and_the_highest_first() -> None:
     assert max(map(len, facts.metadata.values())) <= 200
     assert facts.metadata["epoch"] == "7"
     assert facts.metadata["losses"].startswith("5,000 values: [0.0, 1.0")
+
+
+def test_a_name_beside_the_network_is_not_one_of_its_own() -> None:
+    inner = {"ema.fc.weight": torch.ones(2)}
+    facts = read(saved({"model": inner, "ema": {"fc.weight": torch.zeros(2)}}))
+    assert names(facts) == ["ema.fc.weight"]
+    assert names(facts, "other") == ["ema/fc.weight"]
+
+
+def test_a_backbone_and_a_head_are_both_the_network() -> None:
+    state = {"weight": torch.ones(2)}
+    facts = read(saved({"backbone": state, "head": {"weight": torch.zeros(2)}}))
+    assert names(facts) == ["backbone.weight", "head.weight"]
+
+
+def test_a_module_among_the_arguments_is_a_note() -> None:
+    facts = read(saved({
+        "state_dict": network().state_dict(), "hyper_parameters": {"loss": torch.nn.MSELoss()},
+    }))  # fmt: skip
+    assert names(facts) == STATE
+    assert any("'hyper_parameters.loss'" in note and "MSELoss" in note for note in facts.notes)
+
+
+def test_pieces_that_wrappers_put_inside_names_are_left_out() -> None:
+    wrapped = {"0._fsdp_wrapped_module.weight": torch.ones(2), "1._orig_mod.bias": torch.ones(3)}
+    facts = read(saved(wrapped))
+    assert names(facts) == ["0.weight", "1.bias"]
+    assert sum("left out of names" in note for note in facts.notes) == 2
+    clash = {"0._orig_mod.weight": torch.ones(2), "0.weight": torch.zeros(2)}
+    assert names(read(saved(clash))) == list(clash)
+
+
+def test_an_optimizer_alone_says_so() -> None:
+    [note] = read(saved(trained()[1].state_dict())).notes
+    assert "no network" in note
+
+
+def test_in_memory_it_is_told_apart_in_the_same_way() -> None:
+    net, optimizer = trained()
+    checkpoint = {"model": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}
+    pickled, held = read(saved(checkpoint)), arrays.read(checkpoint)
+    assert [(t.name, t.role) for t in held.tensors] == [(t.name, t.role) for t in pickled.tensors]
+    assert names(held) == STATE

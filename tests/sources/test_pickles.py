@@ -274,3 +274,25 @@ def test_reading_imports_neither_pickle_nor_numpy_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_reading_imports_nothing_that_a_pickle_names() -> None:
+    before = set(sys.modules)
+    read_pickle(b"cantigravity\nfly\n(S'x'\ntR(iidlelib.run\nmain\n0(cthis\ns\no.")
+    assert not {"antigravity", "idlelib", "this"} & (set(sys.modules) - before)
+
+
+@pytest.mark.parametrize("program", [b"0.", b"1.", b"(0.", b"(1.", b"2.", b"(N(1t0.", b"a.", b"e."])
+def test_marks_and_pops_without_a_value_are_refused(program: bytes) -> None:
+    with pytest.raises(FormatError):
+        read_pickle(program)
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_a_default_dict_keeps_its_factory_and_its_pairs(protocol: int) -> None:
+    made = read_pickle(pickle.dumps(collections.defaultdict(list, {"a": [1]}), protocol)).value
+    assert isinstance(made, Call)
+    assert made.path == "collections.defaultdict"
+    assert isinstance(made.arguments, tuple)
+    assert [one.path.rpartition(".")[2] for one in made.arguments] == ["list"]
+    assert made.pairs == [("a", [1])]

@@ -16,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import weigh
 from weigh._errors import FormatError, SourceError, UnsupportedError, ValuesError, WeighError
 from weigh._facts import Facts, FoundTensor
 from weigh._index import Region
@@ -425,3 +426,23 @@ def test_listing_imports_neither_torch_nor_numpy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "500 []"
+
+
+def test_a_mapping_mentioned_often_is_looked_at_once(tmp_path: Path) -> None:
+    ordered = b"ccollections\nOrderedDict\n"
+    for pairs, refused in ((b"]" * 20_000, True), (b"(K\x01K\x02l" * 20_000, False)):
+        data = b"\x80\x02](" + ordered + b"(](" + pairs + b"etRq\x02" + b"h\x02" * 20_000 + b"e."
+        path = tmp_path / "bomb.pt"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", data)
+        with pytest.raises((FormatError, SourceError)) as caught:
+            weigh.open(path)
+        assert ("no pairs" in str(caught.value)) == refused
+
+
+def test_an_exported_program_is_told(tmp_path: Path) -> None:
+    module = torch.nn.Linear(2, 3)
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(module, (torch.ones(1, 2),)), path)
+    with pytest.raises(UnsupportedError, match=r"exported programs \(\.pt2\)"):
+        weigh.open(path)

@@ -7,6 +7,7 @@ import zipfile
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,3 +203,40 @@ def test_a_damaged_archive_is_read_or_refused(data: Any) -> None:
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(FormatError):
         contents(bytes(damaged))
+
+
+def test_members_lie_where_torch_put_them() -> None:
+    """PyTorch pads local headers, so that values begin at multiples of 64."""
+    buffer = io.BytesIO()
+    torch.save({"a": torch.arange(6.0), "b": torch.ones(300)}, buffer)
+    data = buffer.getvalue()
+    with zipfile.ZipFile(buffer) as file:
+        expected = {info.filename: file.read(info) for info in file.infolist()}
+    assert contents(data) == expected
+    source = MemoryBytes(data)
+    members = read_directory(source)
+    stored = [member for name, member in members.items() if "/data/" in name]
+    assert len(stored) == 2
+    assert all(data_offset(source, member) % 64 == 0 for member in stored)
+
+
+def test_more_members_than_16_bits_count() -> None:
+    names = [f"m/{number}" for number in range(66_000)]
+    members = read_directory(MemoryBytes(archive(dict.fromkeys(names, b""))))
+    assert list(members) == names
+
+
+@pytest.mark.parametrize("field", [4, 6, 8, 10, 12, 16])
+def test_a_false_end_record_is_refused(field: int) -> None:
+    """Disk, disk of the directory, both counts, the directory's size and place."""
+    data = bytearray(archive())
+    data[len(data) - 22 + field] += 1
+    refused(bytes(data))
+
+
+@pytest.mark.parametrize("field", [4, 8, 16])
+def test_a_false_locator_of_the_64_bit_end_record_is_refused(field: int) -> None:
+    data = bytearray(archive(dict.fromkeys(map(str, range(65_600)), b"")))
+    at = data.rindex(b"PK\6\7")
+    data[at + field] += 1
+    refused(bytes(data), "64-bit")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from weigh._facts import Facts, FoundLayer, FoundTensor, Role
 from weigh._kinds.kind import Hypers, Kind, Shape
 from weigh._kinds.names import looks_fused, purpose, role_by_name
+from weigh._kinds.quantized import Packing, companion_split, packing
 from weigh._kinds.recognise import STAND_INS, Neighbours, recognise
 from weigh._kinds.table import find, find_by_class
 from weigh._model import (
@@ -48,6 +49,7 @@ class _Reading:
     status: Status
     hypers: dict[str, Hyperparameter]
     signature: str = ""
+    packing: Packing | None = None
     meanings: dict[Hashable, _Meaning] = field(default_factory=dict)
 
 
@@ -95,7 +97,7 @@ def interpret(facts: Facts) -> Network:
     Everything the source states stays stated; what is added is marked inferred.
     """
     within = _Context(
-        near=Neighbours(gpt2=_is_gpt2(facts.tensors)),
+        near=_survey(facts),
         ties=_ties(facts.tensors),
         ordered=facts.ordered,
     )
@@ -137,6 +139,8 @@ def _tree(facts: Facts) -> _Node:
 
 def _split(name: str, nodes: Mapping[str, _Node], *, stated: bool) -> tuple[str, str]:
     """Split a tensor's name into its layer's path and its own name."""
+    if not stated and (companion := companion_split(name)) is not None:
+        return companion
     path, _, local = name.rpartition(".")
     if name.startswith("."):  # the path of a layer without a name would be the network's
         return "", name
@@ -155,9 +159,11 @@ def _place(root: _Node, nodes: dict[str, _Node], path: str) -> _Node:
         return nodes[path]
     node, at = root, ""
     for part in path.split(".", _MAX_DEPTH):
-        at = f"{at}.{part}" if at else part
+        at = part if node is root else f"{at}.{part}"
         if part not in node.children:
-            node.children[part] = nodes.setdefault(at, _Node(at))
+            made = _Node(at)
+            # A child without a name shares its path with the root, and is not the root.
+            node.children[part] = nodes.setdefault(at, made) if at else made
         node = node.children[part]
     nodes[path] = node
     return node
@@ -180,6 +186,15 @@ def _ties(tensors: Iterable[FoundTensor]) -> dict[str, str]:
         if name != tensor.name:
             ties[tensor.name] = name
     return ties
+
+
+def _survey(facts: Facts) -> Neighbours:
+    """Note what holds for the whole network before its layers are read."""
+    near = Neighbours(gpt2=_is_gpt2(facts.tensors), ordered=facts.ordered)
+    if not facts.layers:
+        shapes = ((t.name, t.values.shape) for t in facts.tensors if _in_tree(t))
+        near.survey((name, shape) for name, shape in shapes if shape is not None)
+    return near
 
 
 def _is_gpt2(tensors: Iterable[FoundTensor]) -> bool:
@@ -240,17 +255,29 @@ def _read_kind(node: _Node, within: _Context) -> _Reading:
     found = node.found
     if found is not None and found.kind is not None:
         return _stated(found)
+    packed = packing(node.own)
+    guess = _guess(node, packed, within.near)
+    if guess is None:
+        return _Reading(None, "?", "unknown", {}, packing=packed)
+    kind, values = guess
+    hypers = kind.hyperparameters(values, "inferred", {})
+    return _Reading(kind, kind.name, "inferred", hypers, kind.signature(Hypers(hypers)), packed)
+
+
+def _guess(
+    node: _Node, packed: Packing | None, near: Neighbours
+) -> tuple[Kind, dict[str, object]] | None:
+    """Guess a layer's kind from what it holds."""
+    if packed is not None and packed.kind is not None:
+        return packed.kind, packed.values
+    if packed is not None and "weight.absmax" in packed.buffers:
+        return None  # the shape of a flattened weight says nothing
     shapes = {
         name: tensor.values.shape
         for name, tensor in _with_originals(node).items()
         if tensor.values.shape is not None
     }
-    guess = recognise(node.path, shapes, within.near) if shapes else None
-    if guess is None:
-        return _Reading(None, "?", "unknown", {})
-    kind, values = guess
-    hypers = kind.hyperparameters(values, "inferred", {})
-    return _Reading(kind, kind.name, "inferred", hypers, kind.signature(Hypers(hypers)))
+    return recognise(node.path, shapes, near, node.children) if shapes else None
 
 
 def _with_originals(node: _Node) -> dict[str, FoundTensor]:
@@ -302,7 +329,9 @@ def _tensor(
 ) -> Tensor:
     shape, dtype = found.values.shape, found.values.dtype
     rank = None if shape is None else len(shape)
-    role: Role = found.role or role_by_name(local, dtype, rank, node.own, f".{node.path}")
+    packed = reading.packing or Packing()
+    role = found.role or _role_in_packing(local, packed)
+    role = role or role_by_name(local, dtype, rank, node.own, f".{node.path}", shape)
     learnable = found.learnable
     if learnable is None and role == "parameter":
         learnable = dtype.learnable
@@ -313,7 +342,7 @@ def _tensor(
         values=found.values,
         shape=shape,
         role_status="stated" if found.role else "inferred",
-        learnable=False if role == "buffer" else learnable,
+        learnable=False if role == "buffer" or local in packed.per_element else learnable,
         learnable_status="stated" if found.learnable is not None else "inferred",
         axes=meaning.axes,
         tied_to=ties.get(found.name),
@@ -322,10 +351,17 @@ def _tensor(
         fan_in=meaning.fan_in,
         initial=meaning.initial,
         quantization=found.quantization,
-        packed=found.packed,
+        packed=found.packed or local in packed.per_element,
+        per_element=packed.per_element.get(local, 1),
         device=found.device,
         identity=found.identity,
     )
+
+
+def _role_in_packing(local: str, packed: Packing) -> Role | None:
+    if local in packed.per_element:
+        return "other"
+    return "buffer" if local in packed.buffers else None
 
 
 def _meaning(local: str, shape: Shape | None, reading: _Reading, owner: _Owner | None) -> _Meaning:

@@ -34,8 +34,17 @@ _PURPOSE = re.compile(
 )
 
 _EMBEDDING = re.compile(
-    r"(?:^|[._])(?:\w*embed(?:ding|dings|s)?(?:_?tokens|_?positions)?|\w*emb|wte|wpe|shared"
-    r"|relative_attention_bias|lookup)\d*$",
+    r"(?:^|[._])(?:(?:tok|token|word|position|pos|positional|segment|type|char|subword|lm)s?"
+    r"_?(?:type_?)?emb(?:ed(?:ding)?s?)?|embed_(?:tokens|positions|in)|wte|wpe|shared"
+    r"|relative_attention_bias|lookup)\d*$"
+    r"|(?:^|\.)(?:embed(?:ding|dings|s)?|emb)\d*$|(?:^|\.)embeddings\.(?!\w*(?:proj|norm|lin))\w+$",
+    re.IGNORECASE,
+)
+_LINEAR = re.compile(
+    r"(?:^|[._])(?:proj|projection|fc|linear|lin|dense|head|q|k|v|o|qkv|wqkv|w[qkvo]|query|key"
+    r"|value|gate|router|reduction|up|down|out|output|to|mlp|classifier|score|h2o|i2h|h2h|i2o"
+    r"|hidden2tag|wi|wo|w[123]|attn|c_\w+|lora|decoder|readout|layer|net|ff|ffn|policy)"
+    r"(?=$|[._\d])|(?:^|\.)\d+$",
     re.IGNORECASE,
 )
 _FUSED = frozenset(
@@ -45,7 +54,14 @@ _BUFFER = re.compile(
     r"running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq"
     r"|relative_position_index|relative_coords_table|attn_mask|\w*_mask|mask|causal_mask"
     r"|masked_bias|rotary_emb\w*|zero_point|scales|qzeros|g_idx|pe|anchor_grid|weight_u|_u|_v"
+    r"|betas|\w*_cumprod\w*|queue|queue_ptr|pixel_mean|pixel_std|anchors|window|cos_cached"
+    r"|sin_cached|noise_const|freqs_cis|weight_scale|weight_scale_inv|input_scale|SCB|weight_format"
 )
+
+_LEARNED = frozenset(
+    f"{name}{end}" for name in ("weight", "bias") for end in ("", "_orig", "_v", "_g")
+) | {"in_proj_weight", "in_proj_bias"}  # fmt: skip
+"""Names of what is learned, whatever it is stored as."""
 
 _COMPANIONS = {"scale": "zero_point", "weight_v": "weight_orig"}
 """Buffers by these names only beside those: of quantization and of spectral_norm."""
@@ -76,6 +92,11 @@ def looks_like_embedding(path: str) -> bool:
     return _EMBEDDING.search(path) is not None
 
 
+def looks_like_linear(path: str) -> bool:
+    """Whether a layer's name, or its parent's, is one that linear maps have."""
+    return _LINEAR.search(".".join(path.split(".")[-2:])) is not None
+
+
 def looks_fused(path: str) -> bool:
     """Whether a layer's name says that it holds query, key and value projections together."""
     return path.rpartition(".")[2].lower() in _FUSED
@@ -87,6 +108,7 @@ def role_by_name(
     rank: int | None = None,
     beside: Collection[str] = (),
     path: str = "",
+    shape: tuple[int, ...] | None = None,
 ) -> Role:
     """Tell a parameter from a buffer by its own name, its dtype and its neighbours.
 
@@ -99,6 +121,7 @@ def role_by_name(
         rank: how many axes it has, where known.
         beside: the names of all tensors of its layer.
         path: its layer's path.
+        shape: its shape, where known.
 
     Examples:
         >>> from weigh._dtypes import DTYPES
@@ -112,8 +135,15 @@ def role_by_name(
     if local in _COMPANIONS and _COMPANIONS[local] in beside:
         return "buffer"
     # GPT-2 keeps its causal mask, (1, 1, n, n), under the name of bias.
-    if local == "bias" and (dtype.family == "bool" or (rank or 0) > 3):
+    if local == "bias" and (dtype.family == "bool" or _is_causal(rank, shape)):
         return "buffer"
-    if dtype.family in ("bool", "int", "uint") and not local.startswith(("weight", "bias")):
+    if dtype.family in ("bool", "int", "uint") and local not in _LEARNED:
         return "buffer"
     return "parameter"
+
+
+def _is_causal(rank: int | None, shape: tuple[int, ...] | None) -> bool:
+    """Whether a bias has the shape of a mask over pairs of positions."""
+    if shape is None:
+        return rank == 4
+    return len(shape) == 4 and shape[:2] == (1, 1) and shape[2] == shape[3] > 1

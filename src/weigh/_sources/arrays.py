@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weigh._dtypes import DTYPES, DType
 from weigh._errors import SourceError, UnsupportedError, ValuesError, WeighError
-from weigh._facts import Extent, Facts, FoundTensor
+from weigh._facts import Extent, Facts, FoundTensor, Role
 from weigh._index import Region
+from weigh._sources.parts import Path, tell_apart
 from weigh._sources.stored import distinct_of, refuse_expansion, span_of, too_large
 from weigh._sources.torch_values import TorchValues
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _NAMED = 5
-_DEPTH = 1000
+_DEPTH = 100
 
 
 class _Storage(NamedTuple):
@@ -104,53 +106,71 @@ def read(mapping: Mapping[str, object], location: str = "mapping") -> Facts:
         location: what to call the mapping in messages.
 
     Raises:
-        SourceError: there is no array in it, or one name for two arrays.
+        SourceError: there is no array in it, or one name for two arrays (a FormatError).
         UnsupportedError: an array's dtype is one Weigh does not read.
     """
-    arrays: dict[str, object] = {}
+    leaves: list[tuple[Path, object]] = []
     left_out: list[tuple[str, object]] = []
-    for name, leaf in _leaves(mapping):
-        if not _is_array(leaf):
-            left_out.append((name, leaf))
-        elif name in arrays:
-            raise SourceError(f"two arrays would both be named {name!r}")
+    for path, leaf in _leaves(mapping):
+        if _is_array(leaf):
+            leaves.append((path, leaf))
         else:
-            arrays[name] = leaf
-    if not arrays:
+            left_out.append((".".join(path), leaf))
+    if not leaves:
         raise SourceError(
             "there is no array in this mapping",
             seen=_summary(left_out) or "an empty mapping",
             do="Give names mapped to NumPy arrays or torch tensors.",
         )
+    parts = tell_apart(_InMemory(), mapping, leaves)
+    arrays = {name: array for name, _, array in parts.rows}
+    roles = {name: role for name, role, _ in parts.rows}
     notes = (f"left out, being no array: {_summary(left_out)}",) if left_out else ()
-    return Facts("arrays", location, _found(arrays), notes=notes)
+    tensors = tuple(_with_role(tensor, roles[tensor.name]) for tensor in _found(arrays))
+    return Facts("arrays", location, tensors, notes=(*parts.notes, *notes))
 
 
-def _leaves(mapping: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+class _InMemory:
+    """The containers of Python."""
+
+    def entries(self, thing: object) -> Iterable[tuple[str, object]]:
+        return () if _is_array(thing) else _entries(thing)
+
+    def is_mapping(self, thing: object) -> bool:
+        return isinstance(thing, Mapping)
+
+
+def _with_role(tensor: FoundTensor, role: Role | None) -> FoundTensor:
+    """Say what stands beside the network; a Parameter of the network says it itself."""
+    return tensor if role is None else replace(tensor, role=role, learnable=None)
+
+
+def _leaves(mapping: Mapping[str, object]) -> Iterator[tuple[Path, object]]:
     """Go through nested mappings and lists without recursing; one met in itself ends there."""
     root: object = mapping
-    walk: list[tuple[int, Iterator[tuple[str, object]]]] = [(id(root), _entries("", root))]
+    walk: list[tuple[int, Path, Iterator[tuple[str, object]]]] = [(id(root), (), _entries(root))]
     open_now = {id(root)}
     while walk:
-        token, entries = walk[-1]
+        token, path, entries = walk[-1]
         name, value = next(entries, (None, None))
         if name is None:
             walk.pop()
             open_now.discard(token)
         elif not isinstance(value, Mapping | list | tuple) or _is_array(value):
-            yield name, value
+            yield (*path, name), value
         elif id(value) in open_now or len(walk) > _DEPTH:
             raise SourceError("the mapping is nested within itself, or far too deep", seen=name)
         else:
             open_now.add(id(value))
-            walk.append((id(value), _entries(f"{name}.", value)))
+            walk.append((id(value), (*path, name), _entries(value)))
 
 
-def _entries(prefix: str, container: object) -> Iterator[tuple[str, object]]:
+def _entries(container: object) -> Iterator[tuple[str, object]]:
     if isinstance(container, Mapping):
-        return ((f"{prefix}{key}", value) for key, value in container.items())
-    assert isinstance(container, list | tuple)
-    return ((f"{prefix}{at}", value) for at, value in enumerate(container))
+        return ((str(key), value) for key, value in container.items())
+    if isinstance(container, list | tuple):
+        return ((str(at), value) for at, value in enumerate(container))
+    return iter(())
 
 
 def _is_torch(value: object) -> bool:

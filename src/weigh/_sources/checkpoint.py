@@ -1,56 +1,30 @@
-"""What a checkpoint holds: the network told apart from optimizer state and everything else.
-
-A checkpoint is whatever a training script saved: a state dict, or a dict around one with the
-optimizer's state, the epoch and the arguments beside it.
-"""
+"""What a pickled checkpoint holds: its network, told apart from what was saved beside it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
-from weigh._errors import FormatError, SourceError
+from weigh._errors import SourceError, UnsupportedError
 from weigh._facts import Facts, FoundLayer, FoundTensor, Role
 from weigh._sources.bytes import ByteSource
-from weigh._sources.contents import Contents, Path, attributes, contents_of, inside
+from weigh._sources.contents import Contents, attributes, contents_of, inside
+from weigh._sources.parts import Parts, Path, joined, tell_apart
 from weigh._sources.pickled import Call, Global, Pickle
 from weigh._sources.plain_text import key_text
 from weigh._sources.torch_pickle import PickledTensor, TensorReader, pairs_of
 
-_WRAPPERS = re.compile(
-    r"(?:(?:model|module|network|net|params|weights|student|backbone)(?:_state)?(?:_?dict)?"
-    r"|state_?dict|model_weights|state)",
-    re.IGNORECASE,
-)
-_OPTIMIZER = re.compile(r"optim|^opt$|scheduler|grad_?scaler|^scaler|^amp$", re.IGNORECASE)
-_AVERAGE = re.compile(r"(?:^|_|\b)(?:ema|swa|avg|averaged?|teacher)(?:_|\b|$)", re.IGNORECASE)
-_PACKED = re.compile(r"(?P<layer>.*\.)?_packed_params\._packed_params\.(?P<place>[01])")
-_PREFIXES = ("module.", "_orig_mod.")
-_MAX_NESTING, _MAX_FACTS = 4, 100
-_MAX_NAME, _MAX_NAMES = 4096, 1 << 27
-"""A name is made of the keys that lead to it, and one long key may stand above very many."""
+_MAX_FACTS, _MAX_NAME = 100, 4096
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the tensors of a network are.
+class _Pickled:
+    """The containers of a pickle."""
 
-    Attributes:
-        path: the keys that lead to it.
-        prefix: what to call it where there are several.
-        without: what stands there but does not belong to it.
-    """
+    def entries(self, thing: object) -> Iterable[tuple[str, object]]:
+        return inside(thing) or ()
 
-    path: Path
-    prefix: Path = ()
-    without: frozenset[str] = frozenset()
-
-    def holds(self, path: Path) -> bool:
-        """Whether a tensor of this path is one of the network."""
-        n = len(self.path)
-        return path[:n] == self.path and not (len(path) > n + 1 and path[n] in self.without)
+    def is_mapping(self, thing: object) -> bool:
+        return pairs_of(thing) is not None
 
 
 def checkpoint_facts(
@@ -60,21 +34,26 @@ def checkpoint_facts(
 
     Raises:
         FormatError: two tensors share a name, or the nesting is out of bounds.
-        UnsupportedError: it is a whole pickled module.
+        UnsupportedError: the network is a whole pickled module.
         SourceError: it holds no tensor.
     """
     contents = contents_of(pickle, reader)
+    parts = tell_apart(_Pickled(), pickle.value, contents.tensors)
+    if contents.modules and all(role is not None for _, role, _ in parts.rows):
+        raise UnsupportedError(
+            f"a whole pickled module ({contents.modules[0][1]}) is not read yet",
+            do="Load it where its code is and save its state_dict().",
+        )
     if not contents.tensors:
         raise _no_tensor(pickle, contents)
-    places = _networks(pickle.value, (), contents)
-    tensors, prefix = _named(contents.tensors, places)
+    tensors = tuple(_found(*row) for row in parts.rows)
     return Facts(
         format=format_name,
         location=source.name,
-        tensors=tuple(tensors),
-        layers=tuple(_stated_layers(pickle.value, places, prefix, {t.name for t in tensors})),
+        tensors=tensors,
+        layers=tuple(_stated_layers(pickle.value, parts, {t.name for t in tensors})),
         metadata=_metadata(contents),
-        notes=tuple(_notes(places, prefix, contents)),
+        notes=(*parts.notes, *_notes(contents)),
         file_bytes=source.size,
     )
 
@@ -102,87 +81,10 @@ def _no_tensor(pickle: Pickle, contents: Contents) -> SourceError:
     )
 
 
-def _networks(thing: object, path: Path, contents: Contents) -> list[_Place]:
-    """Tell where the network is: here, under one of the keys, or under several."""
-    if _is_optimizer("", thing):
-        return []
-    direct, nested = _held(path, contents)
-    items = dict(inside(thing) or ())
-    state = {name for name in nested if _is_optimizer(name, items.get(name))}
-    averages = {name for name in nested if _AVERAGE.search(name)} - state
-    names = [name for name in nested if name not in state | averages]
-    wrapped = [name for name in names if _WRAPPERS.fullmatch(name)]
-    flat = any("." in name for name in direct)
-    if len(path) >= _MAX_NESTING or flat or (direct and not wrapped):
-        return [_Place(path, (), frozenset(state | averages))]
-    names = wrapped or _mappings(names or [n for n in nested if n in averages], items)
-    if len(names) == 1 and (wrapped or names[0] in averages):
-        return _networks(items.get(names[0]), (*path, names[0]), contents)
-    return [_Place((*path, name), (name,)) for name in names]
-
-
-def _held(path: Path, contents: Contents) -> tuple[list[str], list[str]]:
-    """Give the names below a path that are tensors, and those that hold some."""
-    direct: dict[str, None] = {}
-    nested: dict[str, None] = {}
-    n = len(path)
-    for full, _ in contents.tensors:
-        if full[:n] != path or (len(full) == n and n):
-            continue
-        if len(full) > n + 1:
-            nested[full[n]] = None
-        else:
-            direct[full[n] if full[n:] else ""] = None
-    return list(direct), list(nested)
-
-
-def _mappings(names: list[str], items: dict[str, object]) -> list[str]:
-    """Leave lists out, such as the states of random generators, if there is anything else."""
-    return [name for name in names if pairs_of(items.get(name)) is not None] or names
-
-
-def _is_optimizer(name: str, thing: object) -> bool:
-    if name and _OPTIMIZER.search(name):
-        return True
-    wanted = {"param_groups", "state"}
-    return wanted <= {key for key, _ in inside(thing) or () if key in wanted}
-
-
-def _named(
-    found: Sequence[tuple[Path, PickledTensor]], places: list[_Place]
-) -> tuple[list[FoundTensor], str]:
-    """Name the tensors and give each its role; strip the prefix that all of them carry."""
-    rows: list[tuple[str, Role | None, PickledTensor]] = []
-    for path, tensor in found:
-        place = next((one for one in places if one.holds(path)), None)
-        if place is not None:
-            rows.append((_joined((*place.prefix, *path[len(place.path) :])), None, tensor))
-        else:
-            rows.append((_joined(path), _role_outside(path), tensor))
-    if sum(len(name) for name, _, _ in rows) > _MAX_NAMES:
-        raise FormatError("the names of the checkpoint's tensors are too long together")
-    prefix = _common_prefix([name for name, role, _ in rows if role is None])
-    named = [_found(name, role, tensor, prefix) for name, role, tensor in rows]
-    taken: set[str] = set()
-    for one in named:
-        if one.name in taken:
-            raise FormatError("the checkpoint has two tensors of one name", seen=one.name[:200])
-        taken.add(one.name)
-    return named, prefix
-
-
-def _role_outside(path: Path) -> Role:
-    """Tell optimizer state from other things: it is called so, or numbers its parameters."""
-    if any(map(_OPTIMIZER.search, path[:-1])):
-        return "optimizer"
-    numbered = any(name == "state" and after.isdecimal() for name, after in pairwise(path[:-1]))
-    return "optimizer" if numbered else "other"
-
-
-def _found(name: str, role: Role | None, tensor: PickledTensor, prefix: str) -> FoundTensor:
+def _found(name: str, role: Role | None, tensor: PickledTensor) -> FoundTensor:
     stated = tensor.parameter and role is None
     return FoundTensor(
-        name=name.removeprefix(prefix) if role is None else name,
+        name=name,
         values=tensor.values,
         role="parameter" if stated else role,
         learnable=tensor.requires_grad if stated else None,
@@ -191,46 +93,33 @@ def _found(name: str, role: Role | None, tensor: PickledTensor, prefix: str) -> 
     )
 
 
-def _joined(path: Path) -> str:
-    """Join a path; a quantized layer's packed pair is its weight and its bias."""
-    if sum(map(len, path)) > _MAX_NAME:
-        raise FormatError("a tensor's name is too long", seen=f"{path[0][:100]!r}...")
-    name = ".".join(path)
-    packed = _PACKED.fullmatch(name) if name.endswith((".0", ".1")) else None
-    if packed:
-        return f"{packed['layer'] or ''}{('weight', 'bias')[int(packed['place'])]}"
-    return name or "tensor"
-
-
-def _common_prefix(names: Sequence[str]) -> str:
-    """Give the prefixes of wrappers (DataParallel, torch.compile) that all names carry."""
-    prefix = ""
-    while names:
-        more = next((p for p in _PREFIXES if all(n.startswith(prefix + p) for n in names)), None)
-        if more is None:
-            break
-        prefix += more
-    return prefix
-
-
 def _stated_layers(
-    top: object, places: list[_Place], prefix: str, taken: set[str]
+    top: object, parts: Parts[PickledTensor], taken: set[str]
 ) -> Iterator[FoundLayer]:
     """Give the layers that state dicts list by path, those without tensors too.
 
     ``nn.Module.state_dict`` leaves the version of every layer in the dict's ``_metadata``.
     """
-    listed = [_versions(top, place.path) for place in places]
+    listed = [_versions(top, place.path) for place in parts.places]
     if not all(listed):
         return
-    for place, paths in zip(places, listed, strict=True):
+    met: set[str] = set()
+    for place, paths in zip(parts.places, listed, strict=True):
         for path in paths:
             full = ".".join(part for part in (*place.prefix, path) if part)
-            if f"{full}." == prefix or (full and prefix.startswith(f"{full}.")):
+            # A wrapper's own path is left with nothing, or with that of what it wraps.
+            inner = parts.clean(f"{full}.").removesuffix(".")
+            if inner in met or (full and not inner) or _is_wrapper(full, parts):
                 continue
-            inner = full.removeprefix(prefix)
+            met.add(inner)
             if not inner.endswith("_packed_params") and inner not in taken:
                 yield FoundLayer(inner)
+
+
+def _is_wrapper(path: str, parts: Parts[PickledTensor]) -> bool:
+    """Whether a path is one piece of the prefix that every name loses."""
+    longest = next((n for n in parts.notes if n.startswith("The prefix ")), "")
+    return bool(path) and f"'{path}." in longest
 
 
 def _versions(top: object, path: Path) -> list[str]:
@@ -250,14 +139,11 @@ def _metadata(contents: Contents) -> dict[str, str]:
     return {name[:200]: text for name, text in named}
 
 
-def _notes(places: list[_Place], prefix: str, contents: Contents) -> Iterator[str]:
-    for place in places:
-        if place.path and not place.prefix:
-            yield f"The network is what the checkpoint keeps under {'.'.join(place.path)!r}."
-    if prefix:
-        yield f"The prefix {prefix!r} is left out of every name."
+def _notes(contents: Contents) -> Iterator[str]:
+    for path, name in contents.modules[:20]:
+        yield f"{joined(path)!r} is a whole pickled module ({name}) and is not read."
     for maker, (count, path) in islice(contents.unread.items(), 20):
-        first = _joined(path)
+        first = joined(path)
         more = f" and {count - 1:,} more are" if count > 1 else " is"
         yield f"{first!r}{more} not read: made by {maker}."
     if contents.storages:

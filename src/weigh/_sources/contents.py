@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from weigh._errors import FormatError, UnsupportedError
+from weigh._errors import FormatError
+from weigh._sources.parts import Path
 from weigh._sources.pickled import Call, Global, Items, Persistent, Pickle
 from weigh._sources.plain_text import key_text, plain_text
 from weigh._sources.torch_pickle import (
@@ -22,8 +23,6 @@ _VISITS_FREE, _VISITS_A_BYTE, _MAX_VISITS = 10_000, 2, 3_000_000
 """One object may stand in many places, and lists of lists of them in very many: what is gone
 through is bounded by the pickle's length, for each mention of an object takes a byte or more."""
 
-Path = tuple[str, ...]
-
 
 @dataclass(slots=True)
 class Contents:
@@ -34,12 +33,14 @@ class Contents:
         facts: plain values as short text.
         unread: for each sort of tensor that is not read, how many and where the first is.
         storages: how many storages stand alone, outside any tensor.
+        modules: where whole modules are pickled, and of which class; they are not gone into.
     """
 
     tensors: list[tuple[Path, PickledTensor]] = field(default_factory=list)
     facts: list[tuple[Path, str]] = field(default_factory=list)
     unread: dict[str, tuple[int, Path]] = field(default_factory=dict)
     storages: int = 0
+    modules: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def contents_of(pickle: Pickle, reader: TensorReader) -> Contents:
@@ -47,7 +48,6 @@ def contents_of(pickle: Pickle, reader: TensorReader) -> Contents:
 
     Raises:
         FormatError: a tensor is malformed, or the nesting is out of bounds.
-        UnsupportedError: a whole module is pickled.
     """
     return _Walk(pickle, reader).run(pickle.value)
 
@@ -118,10 +118,8 @@ class _Walk:
         if way is None:
             return False
         if _is_module(thing):
-            raise UnsupportedError(
-                f"a whole pickled module ({_class_of(thing)}) is not read yet",
-                do="Load it where its code is and save its state_dict().",
-            )
+            self._found.modules.append((tuple(self._path), _class_of(thing)))
+            return False
         self._ways.append(way)
         self._above.append(id(thing))
         return True

@@ -476,13 +476,14 @@ def pairs_of(thing: object) -> Sequence[tuple[object, object]] | None:
         return thing.pairs
     if isinstance(thing, Call) and thing.path in _MAPPINGS:
         given = thing.arguments[0] if isinstance(thing.arguments, tuple) and thing.arguments else ()
-        first = [tuple(p) for p in given if len(p) == 2] if _is_listing(given) else []
-        return [*first, *thing.pairs] if first else thing.pairs
+        if isinstance(given, list) and given:
+            # Looked at once, however often the mapping is mentioned.
+            if not all(isinstance(part, tuple | list) and len(part) == 2 for part in given):
+                raise FormatError("the pickle makes a mapping of what are no pairs")
+            thing.pairs = [*((part[0], part[1]) for part in given), *thing.pairs]
+            thing.arguments = ()
+        return thing.pairs
     return None
 
 
 _MAPPINGS = ("collections.OrderedDict", "collections.defaultdict", "builtins.dict")
-
-
-def _is_listing(thing: object) -> bool:
-    return isinstance(thing, list) and all(isinstance(part, tuple | list) for part in thing)

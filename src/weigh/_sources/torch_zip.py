@@ -37,16 +37,16 @@ def read(source: ByteSource) -> Facts:
 
 def _root(members: dict[str, Member]) -> str:
     """Find the one folder that everything is in, as ``"archive/"``."""
+    if any(name.rpartition("/")[2] == "archive_format" for name in members):
+        raise UnsupportedError(
+            "exported programs (.pt2) are not read yet",
+            do="Load it with torch.export.load and save its state_dict.",
+        )
     pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if not pickles:
         raise SourceError(
             "a zip archive that is no PyTorch checkpoint",
             seen=", ".join(list(members)[:3]) or "no members",
-        )
-    if any(name.rpartition("/")[2] == "archive_format" for name in members):
-        raise UnsupportedError(
-            "exported programs (.pt2) are not read yet",
-            do="Load it with torch.export.load and save its state_dict.",
         )
     if len(pickles) > 1:
         raise FormatError("the archive has several data.pkl", seen=", ".join(pickles[:3]))

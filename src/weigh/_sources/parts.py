@@ -1,0 +1,232 @@
+"""The parts of a checkpoint: the network told apart from optimizer state and everything else.
+
+A checkpoint is whatever a training script saved: a state dict, or a dict around one with the
+optimizer's state, the epoch and the arguments beside it. What is said here holds for one that was
+pickled and for the same one in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Generic, Protocol, TypeVar
+
+from weigh._errors import FormatError
+from weigh._facts import Role
+
+Path = tuple[str, ...]
+Item = TypeVar("Item")
+
+_WRAPPERS = re.compile(
+    r"(?:(?:model|module|network|net|params|weights|student)(?:_state)?(?:_?dict)?"
+    r"|state_?dict|model_weights|state)",
+    re.IGNORECASE,
+)
+_OPTIMIZER = re.compile(r"optim|^opt$|scheduler|grad_?scaler|^scaler|^amp$", re.IGNORECASE)
+_AVERAGE = re.compile(r"(?:^|_|\b)(?:ema|swa|avg|averaged?|teacher)(?:_|\b|$)", re.IGNORECASE)
+_PACKED = re.compile(r"(?P<layer>.*\.)?_packed_params\._packed_params\.(?P<place>[01])")
+_PREFIXES = ("module.", "_orig_mod.")
+_INSIDE = re.compile(
+    r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+_MAX_NESTING = 4
+_MAX_NAME, _MAX_NAMES = 4096, 1 << 27
+"""A name is made of the keys that lead to it, and one long key may stand above very many; a key
+alone is a name already."""
+
+
+class Tree(Protocol):
+    """How to look into containers: those of a pickle, or those of Python."""
+
+    def entries(self, thing: object) -> Iterable[tuple[str, object]]:
+        """Give what a container holds, by name; nothing for what is no container."""
+
+    def is_mapping(self, thing: object) -> bool:
+        """Whether it is a mapping, not a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the tensors of a network are.
+
+    Attributes:
+        path: the keys that lead to it.
+        prefix: what to call it where there are several.
+        without: what stands there but does not belong to it.
+    """
+
+    path: Path
+    prefix: Path = ()
+    without: frozenset[str] = frozenset()
+
+    def holds(self, path: Path) -> bool:
+        """Whether a tensor of this path is one of the network."""
+        n = len(self.path)
+        return path[:n] == self.path and not (len(path) > n + 1 and path[n] in self.without)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts(Generic[Item]):
+    """A checkpoint's items, named and told apart.
+
+    Attributes:
+        rows: each item with its name and its role; None for those of the network.
+        places: where the network is; none if there is only something else.
+        clean: leaves the pieces that wrappers put into names out of one.
+        notes: sentences about what was left out of names, and where the network was found.
+    """
+
+    rows: list[tuple[str, Role | None, Item]]
+    places: list[Place]
+    clean: Callable[[str], str]
+    notes: tuple[str, ...]
+
+
+def tell_apart(tree: Tree, top: object, found: Sequence[tuple[Path, Item]]) -> Parts[Item]:
+    """Name the items of a checkpoint and tell which are the network's.
+
+    Raises:
+        FormatError: names are too long, or two of the network's items have one name.
+    """
+    places = _networks(tree, top, (), [path for path, _ in found])
+    inner = [_inner(path, places) for path, _ in found]
+    own = [joined(path) for path in inner if path is not None]
+    clean, left_out = _cleaner(own)
+    rows: list[tuple[str, Role | None, Item]] = []
+    taken = _once(map(clean, own))
+    for (path, item), within in zip(found, inner, strict=True):
+        if within is not None:
+            rows.append((clean(joined(within)), None, item))
+            continue
+        name = joined(path)
+        if name in taken:
+            # What stands beside the network must not pass for a part of it.
+            name = "/".join(path)
+        taken.add(name)
+        rows.append((name, _role_outside(path), item))
+    if sum(len(name) for name, _, _ in rows) > _MAX_NAMES:
+        raise FormatError("the names of the checkpoint's tensors are too long together")
+    return Parts(rows, places, clean, (*_notes(places, bool(found)), *left_out))
+
+
+def _once(names: Iterable[str]) -> set[str]:
+    """Collect names.
+
+    Raises:
+        FormatError: one comes twice.
+    """
+    met: set[str] = set()
+    for name in names:
+        if name in met:
+            raise FormatError("two tensors have one name", seen=name[:200])
+        met.add(name)
+    return met
+
+
+def joined(path: Path) -> str:
+    """Join a path; a quantized layer's packed pair is its weight and its bias.
+
+    Raises:
+        FormatError: the name would be too long.
+    """
+    if len(path) > 1 and sum(map(len, path)) > _MAX_NAME:
+        raise FormatError("a tensor's name is too long", seen=f"{path[0][:100]!r}...")
+    name = ".".join(path)
+    packed = _PACKED.fullmatch(name) if name.endswith((".0", ".1")) else None
+    if packed:
+        return f"{packed['layer'] or ''}{('weight', 'bias')[int(packed['place'])]}"
+    return name if path else "tensor"
+
+
+def _inner(path: Path, places: list[Place]) -> Path | None:
+    """Give the path within the network, or None for what is outside of it."""
+    place = next((one for one in places if one.holds(path)), None)
+    return None if place is None else (*place.prefix, *path[len(place.path) :])
+
+
+def _networks(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> list[Place]:
+    """Tell where the network is: here, under one of the keys, or under several."""
+    if _is_optimizer(tree, "", thing):
+        return []
+    direct, nested = _held(path, found)
+    items = dict(tree.entries(thing))
+    state = {name for name in nested if _is_optimizer(tree, name, items.get(name))}
+    averages = {name for name in nested if _AVERAGE.search(name)} - state
+    names = [name for name in nested if name not in state | averages]
+    wrapped = [name for name in names if _WRAPPERS.fullmatch(name)]
+    flat = any("." in name for name in direct)
+    if len(path) >= _MAX_NESTING or flat or (direct and not wrapped):
+        return [Place(path, (), frozenset(state | averages))]
+    names = wrapped or _mappings(tree, names or [n for n in nested if n in averages], items)
+    if len(names) == 1 and (wrapped or names[0] in averages):
+        return _networks(tree, items.get(names[0]), (*path, names[0]), found)
+    return [Place((*path, name), (name,)) for name in names]
+
+
+def _held(path: Path, found: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Give the names below a path that are items, and those that hold some."""
+    direct: dict[str, None] = {}
+    nested: dict[str, None] = {}
+    n = len(path)
+    for full in found:
+        if full[:n] != path or (len(full) == n and n):
+            continue
+        if len(full) > n + 1:
+            nested[full[n]] = None
+        else:
+            direct[full[n] if full[n:] else ""] = None
+    return list(direct), list(nested)
+
+
+def _mappings(tree: Tree, names: list[str], items: dict[str, object]) -> list[str]:
+    """Leave lists out, such as the states of random generators, if there is anything else."""
+    return [name for name in names if tree.is_mapping(items.get(name))] or names
+
+
+def _is_optimizer(tree: Tree, name: str, thing: object) -> bool:
+    if name and _OPTIMIZER.search(name):
+        return True
+    wanted = {"param_groups", "state"}
+    return wanted <= {key for key, _ in tree.entries(thing) if key in wanted}
+
+
+def _role_outside(path: Path) -> Role:
+    """Tell optimizer state from other things: it is called so, or numbers its parameters."""
+    if any(map(_OPTIMIZER.search, path[:-1])):
+        return "optimizer"
+    numbered = any(name == "state" and after.isdecimal() for name, after in pairwise(path[:-1]))
+    return "optimizer" if numbered else "other"
+
+
+def _cleaner(names: Sequence[str]) -> tuple[Callable[[str], str], tuple[str, ...]]:
+    """Find what wrappers (DataParallel, torch.compile, FSDP) put into names.
+
+    Gives a function that leaves it out, and what to tell the reader.
+    """
+    prefix = ""
+    while names:
+        more = next((p for p in _PREFIXES if all(n.startswith(prefix + p) for n in names)), None)
+        if more is None:
+            break
+        prefix += more
+    shorter = {_INSIDE.sub("", name.removeprefix(prefix)) for name in names}
+    pieces = {match[0] for name in names for match in _INSIDE.finditer(name.removeprefix(prefix))}
+    if len(shorter) < len(names):
+        pieces = set()
+
+    def clean(name: str) -> str:
+        name = name.removeprefix(prefix)
+        return _INSIDE.sub("", name) if pieces else name
+
+    notes = [f"The prefix {prefix!r} is left out of every name."] if prefix else []
+    notes += [f"{piece!r} is left out of names." for piece in sorted(pieces)]
+    return clean, tuple(notes)
+
+
+def _notes(places: list[Place], anything: bool) -> list[str]:  # noqa: FBT001
+    if not places and anything:
+        return ["There is no network in it: it holds optimizer state alone."]
+    inside = [".".join(place.path) for place in places if place.path and not place.prefix]
+    return [f"The network is what the checkpoint keeps under {name!r}." for name in inside]

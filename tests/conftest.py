@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 # A machine that other work shares may be slow at any moment.
 settings.register_profile("weigh", deadline=None)
 settings.load_profile("weigh")
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name a case of bytes by its argument, not by its bytes.
+
+    Two workers must collect the same names, and bytes may hold the second they were made in, as
+    gzip's do.
+    """
+    return argname if isinstance(val, bytes) else None

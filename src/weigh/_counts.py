@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,26 +55,30 @@ class Counts:
         by_path, logical, at_least = 0, 0, False
         learnable = {True: 0, False: 0}
         for tensor in rows:
-            count, role = tensor.count, tensor.role
-            at_least |= count is None
+            form = tensor._form
+            count, role = form.count, form.role
+            if count is None:
+                at_least, count = True, 0
             if role == "parameter":
-                by_path += count or 0
+                by_path += count
             if not pools[role].add(tensor, count):
                 continue
-            if role == "parameter" or tensor.packed:
-                logical += (count or 0) * tensor.per_element
             if role == "parameter":
-                learnable[tensor.learnable is not False] += count or 0
+                learnable[form.learnable is not False] += count
+                logical += count * form.per_element
+            elif form.packed:
+                logical += count * form.per_element
         # Asked for first, so that a network without any has an answer too.
         parameters, buffers = pools.get("parameter", _Pool()), pools.get("buffer", _Pool())
         stored = {role: pool.stored() for role, pool in pools.items()}
+        together = _Pool.joined(pools.values()).stored() if len(pools) > 1 else None
         return cls(
             tensors=len(rows),
             parameters=parameters.count,
             by_path=by_path,
             unique_storage=stored.get("parameter", (0, 0))[0],
             logical=logical,
-            bytes=_Pool.joined(pools.values()).stored()[1],
+            bytes=(together or next(iter(stored.values()), (0, 0)))[1],
             trainable=learnable[True],
             frozen=learnable[False],
             buffers=buffers.count,
@@ -96,34 +100,32 @@ class _Pool:
         self.count = 0
         self._seen: set[Hashable] = set()
         self._loose = (0, 0)
-        self._shared: dict[Hashable, list[_Span]] = {}
+        self._shared: defaultdict[Hashable, list[_Span]] = defaultdict(list)
 
-    def add(self, tensor: Tensor, count: int | None) -> bool:
+    def add(self, tensor: Tensor, count: int) -> bool:
         """Take a tensor unless it was taken before, maybe under another name; say which."""
         identity = id(tensor) if tensor.identity is None else tensor.identity
         if identity in self._seen:
             return False
         self._seen.add(identity)
-        self.count += count or 0
-        extent = tensor.extent
+        self.count += count
+        extent = tensor.values.extent
         if extent is None:
             values, size = self._loose
-            self._loose = (values + (count or 0), size + (tensor.bytes or 0))
+            self._loose = (values + count, size + (tensor.bytes or 0))
         else:
             storage, start, stop, distinct, _ = extent
-            self._shared.setdefault(storage, []).append((start, stop, distinct, tensor.dtype))
+            self._shared[storage].append((start, stop, distinct, tensor._form.dtype))
         return True
 
     @classmethod
-    def joined(cls, pools: Collection[_Pool]) -> _Pool:
+    def joined(cls, pools: Iterable[_Pool]) -> _Pool:
         """Put pools together, so that memory they share is counted once."""
-        if len(pools) == 1:
-            return next(iter(pools))
         both = cls()
         for pool in pools:
             both._loose = (both._loose[0] + pool._loose[0], both._loose[1] + pool._loose[1])
             for storage, spans in pool._shared.items():
-                both._shared.setdefault(storage, []).extend(spans)
+                both._shared[storage].extend(spans)
         return both
 
     def stored(self) -> tuple[int, int]:

@@ -95,6 +95,21 @@ class FoundTensor:
     device: str = "cpu"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundClass:
+    """The class of one or more layers, where the source states it.
+
+    Attributes:
+        path: its full name (``"torch.nn.modules.conv.Conv2d"``).
+        bases: the full names of the classes it extends, nearest first.
+        defaults: its constructor's defaults for those arguments that have a plain one.
+    """
+
+    path: str
+    bases: tuple[str, ...] = ()
+    defaults: Mapping[str, object] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class FoundLayer:
     """One layer as the source states it.
@@ -102,11 +117,9 @@ class FoundLayer:
     Attributes:
         path: its dotted path; the network itself is ``""``.
         kind: the class's name (``"Conv2d"``), or None when only the path is known.
-        class_path: the class's full name (``"torch.nn.modules.conv.Conv2d"``).
-        bases: the full names of the classes it extends, nearest first.
+        made_by: the class; layers of one class share it.
         attributes: the constructor's arguments as far as they can be read off the layer,
             in the constructor's order.
-        defaults: the constructor's defaults for those that have one.
         describe: gives what PyTorch prints for it, where the layer is live.
         same_as: the path under which this very layer was met first, if it was.
         absent: True for a slot that holds no layer (PyTorch prints ``None``).
@@ -114,10 +127,8 @@ class FoundLayer:
 
     path: str
     kind: str | None = None
-    class_path: str | None = None
-    bases: tuple[str, ...] = ()
+    made_by: FoundClass | None = None
     attributes: Mapping[str, object] = field(default_factory=dict)
-    defaults: Mapping[str, object] = field(default_factory=dict)
     describe: Callable[[], str] | None = None
     same_as: str | None = None
     absent: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, prod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +66,50 @@ class Initial:
         return f"{text}  ({self.formula})" if self.formula else text
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What a tensor is but for its name, place and values; tensors made alike share one.
+
+    Attributes:
+        role: a parameter, a buffer, optimizer state or something else.
+        dtype: the type of one stored value.
+        shape: the size of each axis; None while a lazy layer waits for its first input.
+        role_status: how the role is known.
+        learnable: whether training changes it; None where nobody says.
+        learnable_status: how that is known.
+        axes: its axes, in the order they are stored.
+        purpose: what its layer is for, as the layer's name says.
+        fan_in: the number of inputs that each output is computed from.
+        initial: how it starts out by default.
+        packed: whether its layer keeps it packed, not as a Parameter.
+        per_element: how many weights one stored value holds.
+        device: where a live tensor lives.
+        count: how many values its shape has; None if there is no shape yet.
+        bytes: the bytes that many values take.
+    """
+
+    role: Role
+    dtype: DType
+    shape: tuple[int, ...] | None
+    role_status: Status = "stated"
+    learnable: bool | None = None
+    learnable_status: Status = "unknown"
+    axes: tuple[Axis, ...] = ()
+    purpose: str = ""
+    fan_in: int | None = None
+    initial: Initial | None = None
+    packed: bool = False
+    per_element: int = 1
+    device: str = "cpu"
+    count: int | None = field(init=False)
+    bytes: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = None if self.shape is None else prod(self.shape)
+        object.__setattr__(self, "count", count)
+        object.__setattr__(self, "bytes", None if count is None else self.dtype.size_of(count))
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Tensor:
     """One stored array: a parameter, a buffer, optimizer state or something else.
@@ -82,33 +126,82 @@ class Tensor:
     """
 
     name: str
-    role: Role
     values: Values
-    shape: tuple[int, ...] | None
-    role_status: Status = "stated"
-    learnable: bool | None = None
-    learnable_status: Status = "unknown"
-    axes: tuple[Axis, ...] = ()
-    tied_to: str | None = None
+    _form: Form
     layer: str = ""
-    purpose: str = ""
-    fan_in: int | None = None
-    initial: Initial | None = None
+    tied_to: str | None = None
     quantization: str | None = None
-    packed: bool = False
-    per_element: int = 1
-    device: str = "cpu"
     identity: Hashable = None
+
+    @property
+    def role(self) -> Role:
+        """A parameter, a buffer, optimizer state or something else."""
+        return self._form.role
+
+    @property
+    def role_status(self) -> Status:
+        """How the role is known."""
+        return self._form.role_status
 
     @property
     def dtype(self) -> DType:
         """The type of one stored value."""
-        return self.values.dtype
+        return self._form.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The size of each axis; None while a lazy layer waits for its first input."""
+        return self._form.shape
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes with their names, in the order they are stored."""
+        return self._form.axes
+
+    @property
+    def learnable(self) -> bool | None:
+        """Whether training changes it; None where nobody says."""
+        return self._form.learnable
+
+    @property
+    def learnable_status(self) -> Status:
+        """How it is known whether training changes it."""
+        return self._form.learnable_status
+
+    @property
+    def purpose(self) -> str:
+        """What its layer is for, as the layer's name says."""
+        return self._form.purpose
+
+    @property
+    def fan_in(self) -> int | None:
+        """The number of inputs that each output is computed from, for a weight."""
+        return self._form.fan_in
+
+    @property
+    def initial(self) -> Initial | None:
+        """The distribution that its layer's default initialisation draws it from."""
+        return self._form.initial
+
+    @property
+    def packed(self) -> bool:
+        """Whether its layer keeps it packed, not as a Parameter."""
+        return self._form.packed
+
+    @property
+    def per_element(self) -> int:
+        """How many weights one stored value holds."""
+        return self._form.per_element
+
+    @property
+    def device(self) -> str:
+        """Where a live tensor lives."""
+        return self._form.device
 
     @property
     def count(self) -> int | None:
         """How many values its shape has; None if there is no shape yet."""
-        return None if self.shape is None else prod(self.shape)
+        return self._form.count
 
     @property
     def logical(self) -> int | None:
@@ -118,7 +211,7 @@ class Tensor:
     @property
     def bytes(self) -> int | None:
         """The bytes its values take, as its shape says."""
-        return None if self.count is None else self.dtype.size_of(self.count)
+        return self._form.bytes
 
     @property
     def extent(self) -> Extent | None:
@@ -137,14 +230,17 @@ class Tensor:
         )
         return Tensor(
             name=f"{self.name}[{_index_text(index)}]",
-            role=self.role,
-            role_status=self.role_status,
             values=_Slice(self.values, region),
-            shape=region.shape,
-            axes=kept,
+            _form=Form(
+                role=self.role,
+                dtype=self.dtype,
+                shape=region.shape,
+                role_status=self.role_status,
+                axes=kept,
+                device=self.device,
+            ),
             layer=self.layer,
             quantization=self.quantization,
-            device=self.device,
         )
 
     def read(self) -> np.ndarray[Any, Any]:

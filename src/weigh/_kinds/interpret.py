@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from weigh._facts import Facts, FoundLayer, FoundTensor, Role
+from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._kinds.kind import Hypers, Kind, Shape
 from weigh._kinds.names import looks_fused, purpose, role_by_name
 from weigh._kinds.quantized import Packing, companion_split, packing
 from weigh._kinds.recognise import STAND_INS, Neighbours, recognise
 from weigh._kinds.table import find, find_by_class
-from weigh._model import (
-    Axis,
-    Hyperparameter,
-    Initial,
-    Layer,
-    Network,
-    Parameter,
-    Status,
-    Tensor,
-)
+from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Status, Tensor
+from weigh._tensor import Form
 
 _MAX_DEPTH = 64
 """Names with more dots than this keep the rest in one piece: the tree is walked recursively."""
@@ -41,7 +33,7 @@ class _Reading:
     """What was worked out about a layer, or about all layers that were made alike.
 
     Attributes:
-        meanings: what its tensors mean, by own name and shape.
+        forms: what its tensors are, by all that tells one from another within such a layer.
     """
 
     kind: Kind | None
@@ -50,22 +42,13 @@ class _Reading:
     hypers: dict[str, Hyperparameter]
     signature: str = ""
     packing: Packing | None = None
-    meanings: dict[Hashable, _Meaning] = field(default_factory=dict)
+    forms: dict[Hashable, Form] = field(default_factory=dict)
 
 
 _READ: dict[Hashable, _Reading] = {}
 """The readings of stated layers by everything stated of them: plain values, of no one network."""
 
 _MOST_READ = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What one tensor of a layer means."""
-
-    axes: tuple[Axis, ...]
-    fan_in: int | None
-    initial: Initial | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +59,13 @@ class _Context:
         near: what came before the layer that is being read.
         ties: the first name of each tensor met under another name.
         ordered: whether the source's order is the network's own.
+        quantized: whether any tensor is of a quantized dtype.
     """
 
     near: Neighbours
     ties: Mapping[str, str]
     ordered: bool
+    quantized: bool
 
 
 @dataclass(slots=True)
@@ -100,6 +85,7 @@ def interpret(facts: Facts) -> Network:
         near=_survey(facts),
         ties=_ties(facts.tensors),
         ordered=facts.ordered,
+        quantized=any(t.values.dtype.family == "quantized" for t in facts.tensors),
     )
     top = _layer(_tree(facts), within, None)
     others = tuple(_loose(t, within.ties) for t in facts.tensors if not _in_tree(t))
@@ -126,10 +112,11 @@ def _tree(facts: Facts) -> _Node:
     for layer in facts.layers:
         node = root if not layer.path else _place(root, nodes, layer.path)
         node.found = layer
+    stated = bool(facts.layers)
     for tensor in facts.tensors:
         if not _in_tree(tensor):
             continue
-        path, local = _split(tensor.name, nodes, stated=bool(facts.layers))
+        path, local = _split(tensor.name, nodes, stated=stated)
         _place(root, nodes, path).own[local] = tensor
     if not facts.ordered:
         for node in nodes.values():
@@ -210,11 +197,11 @@ def _is_gpt2(tensors: Iterable[FoundTensor]) -> bool:
 def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
     reading = _read_kind(node, within)
     means = purpose(node.path)
-    own = _packed_together(node.own)
+    own = _packed_together(node.own) if within.quantized else node.own
     if not within.ordered and reading.kind is not None:
         own = _in_order(own, reading.kind.order)
     found = node.found
-    return Layer(
+    return Layer._of(
         path=node.path,
         kind=reading.name,
         kind_status=reading.status,
@@ -292,15 +279,8 @@ def _with_originals(node: _Node) -> dict[str, FoundTensor]:
 
 def _stated(found: FoundLayer) -> _Reading:
     """Read a stated layer; layers that were made alike share one reading."""
-    made = (
-        found.kind,
-        found.class_path,
-        found.bases,
-        # As text, for True equals 1 but is not printed like it.
-        repr(found.attributes),
-        repr(found.defaults),
-        looks_fused(found.path),
-    )
+    # The arguments as text, for True equals 1 but is not printed like it.
+    made = (found.kind, found.made_by, repr(found.attributes), looks_fused(found.path))
     reading = _READ.get(made)
     if reading is None:
         if len(_READ) >= _MOST_READ:
@@ -310,11 +290,12 @@ def _stated(found: FoundLayer) -> _Reading:
 
 
 def _read_stated(found: FoundLayer) -> _Reading:
-    kind = find_by_class((found.class_path or "", *found.bases))
+    made_by = found.made_by or FoundClass("")
+    kind = find_by_class((made_by.path, *made_by.bases))
     if kind is not None and kind.name in ("Linear", "Conv1D") and looks_fused(found.path):
         kind = find(f"Fused{kind.name}")
     base = kind or Kind()
-    hypers = base.hyperparameters(found.attributes, "stated", found.defaults)
+    hypers = base.hyperparameters(found.attributes, "stated", made_by.defaults)
     return _Reading(kind, found.kind or "?", "stated", hypers, base.signature(Hypers(hypers)))
 
 
@@ -327,34 +308,71 @@ def _tensor(
     owner: _Owner | None,
     means: str,
 ) -> Tensor:
-    shape, dtype = found.values.shape, found.values.dtype
-    rank = None if shape is None else len(shape)
+    values = found.values
+    shape, dtype = values.shape, values.dtype
+    if owner is None and found.role is not None:
+        key = (
+            local,
+            shape,
+            dtype.name,
+            found.role,
+            found.learnable,
+            found.packed,
+            found.device,
+            means,
+        )
+        form = reading.forms.get(key)
+        if form is None:
+            form = _form(local, found, shape, node, reading, owner, means)
+            reading.forms[key] = form
+    else:
+        # A role is inferred from what lies beside, and what a parametrization keeps means what
+        # its owner says: both differ between layers made alike.
+        form = _form(local, found, shape, node, reading, owner, means)
+    return (Parameter if form.role == "parameter" else Tensor)(
+        found.name,
+        values,
+        form,
+        node.path,
+        ties.get(found.name),
+        found.quantization,
+        found.identity,
+    )
+
+
+def _form(
+    local: str,
+    found: FoundTensor,
+    shape: Shape | None,
+    node: _Node,
+    reading: _Reading,
+    owner: _Owner | None,
+    means: str,
+) -> Form:
+    dtype, rank = found.values.dtype, None if shape is None else len(shape)
     packed = reading.packing or Packing()
     role = found.role or _role_in_packing(local, packed)
     role = role or role_by_name(local, dtype, rank, node.own, f".{node.path}", shape)
     learnable = found.learnable
     if learnable is None and role == "parameter":
         learnable = dtype.learnable
-    meaning = _meaning(local, shape, reading, owner)
-    return (Parameter if role == "parameter" else Tensor)(
-        name=found.name,
+    kind, hypers = reading.kind, Hypers(reading.hypers)
+    # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
+    meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
+    return Form(
         role=role,
-        values=found.values,
+        dtype=dtype,
         shape=shape,
         role_status="stated" if found.role else "inferred",
         learnable=False if role == "buffer" or local in packed.per_element else learnable,
         learnable_status="stated" if found.learnable is not None else "inferred",
-        axes=meaning.axes,
-        tied_to=ties.get(found.name),
-        layer=node.path,
+        axes=_axes(local, shape, reading, owner),
         purpose=means,
-        fan_in=meaning.fan_in,
-        initial=meaning.initial,
-        quantization=found.quantization,
+        fan_in=kind.fan_in(meant, shape, hypers) if kind and shape else None,
+        initial=kind.initial(local, shape, hypers) if kind and shape else None,
         packed=found.packed or local in packed.per_element,
         per_element=packed.per_element.get(local, 1),
         device=found.device,
-        identity=found.identity,
     )
 
 
@@ -362,29 +380,6 @@ def _role_in_packing(local: str, packed: Packing) -> Role | None:
     if local in packed.per_element:
         return "other"
     return "buffer" if local in packed.buffers else None
-
-
-def _meaning(local: str, shape: Shape | None, reading: _Reading, owner: _Owner | None) -> _Meaning:
-    """Work out what a tensor means; alike tensors of alike layers share the answer."""
-    key = (local, shape)
-    # What a parametrization keeps means what its owner says, and that differs between owners.
-    meaning = reading.meanings.get(key) if owner is None else None
-    if meaning is None:
-        meaning = _work_out(local, shape, reading, owner)
-        if owner is None:
-            reading.meanings[key] = meaning
-    return meaning
-
-
-def _work_out(local: str, shape: Shape | None, reading: _Reading, owner: _Owner | None) -> _Meaning:
-    kind, hypers = reading.kind, Hypers(reading.hypers)
-    # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
-    meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
-    return _Meaning(
-        axes=_axes(local, shape, reading, owner),
-        fan_in=kind.fan_in(meant, shape, hypers) if kind and shape else None,
-        initial=kind.initial(local, shape, hypers) if kind and shape else None,
-    )
 
 
 def _stands_for(local: str) -> str:
@@ -455,14 +450,18 @@ def _as_packed(tensor: FoundTensor) -> FoundTensor:
 
 def _loose(found: FoundTensor, ties: Mapping[str, str]) -> Tensor:
     """A tensor that is not the network's: optimizer state, or something saved beside it."""
+    shape = found.values.shape
     return Tensor(
         name=found.name,
-        role=found.role or "other",
         values=found.values,
-        shape=found.values.shape,
-        learnable=False,
-        learnable_status="inferred",
-        axes=tuple(Axis("?", size) for size in found.values.shape or ()),
+        _form=Form(
+            role=found.role or "other",
+            dtype=found.values.dtype,
+            shape=shape,
+            learnable=False,
+            learnable_status="inferred",
+            axes=tuple(Axis("?", size) for size in shape or ()),
+        ),
         tied_to=ties.get(found.name),
         quantization=found.quantization,
         identity=found.identity,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Hashable, Iterator, Mapping
-from typing import Any
+import weakref
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, ClassVar
 
 from weigh._errors import SourceError
-from weigh._facts import Facts, FoundLayer, FoundTensor, Role
+from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._sources.torch_values import TorchValues
 
 _SKIPPED = ("self", "device", "dtype")
@@ -32,7 +33,6 @@ def read(network: Any) -> Facts:
     layers: list[FoundLayer] = []
     tensors: list[FoundTensor] = []
     first: dict[int, str] = {}
-    classes: dict[type, _Class] = {}
     for path, module in _walk(network):
         if len(layers) == _MAX_PATHS:
             raise SourceError(f"the modules have more than {_MAX_PATHS:,} paths")
@@ -40,11 +40,9 @@ def read(network: Any) -> Facts:
             layers.append(FoundLayer(path, absent=True))
             continue
         again = first.setdefault(id(module), path)
-        kind = type(module)
-        if kind not in classes:
-            classes[kind] = _Class.of(kind)
-        layers.append(_layer(path, module, classes[kind], None if again == path else again))
-        tensors.extend(_tensors(path, module))
+        kind = _Class.of(type(module))
+        layers.append(_layer(path, module, kind, None if again == path else again))
+        tensors.extend(_tensors(path, module, kind))
     return Facts(
         format="live",
         location=type(network).__qualname__,
@@ -96,32 +94,41 @@ class _Class:
     """What is the same for all layers of a class, looked up once.
 
     Attributes:
-        path: its full name.
-        bases: the full names of the classes it extends.
-        arguments: the names of its constructor's arguments with their defaults, in order.
+        found: the class as a fact.
+        arguments: the names of its constructor's arguments, in order.
+        quantized: whether its layers keep their weights in an opaque object.
     """
 
-    __slots__ = ("arguments", "bases", "path")
+    __slots__ = ("arguments", "found", "quantized")
+
+    _known: ClassVar[weakref.WeakKeyDictionary[type, _Class]] = weakref.WeakKeyDictionary()
 
     @classmethod
     def of(cls, kind: type) -> _Class:
-        """Look a class up; PyTorch's own, which never go away, are remembered."""
-        return _remembered(kind) if kind.__module__.startswith("torch.") else cls(kind)
+        """Look a class up, once for as long as it lives."""
+        found = cls._known.get(kind)
+        if found is None:
+            found = cls._known[kind] = cls(kind)
+        return found
 
     def __init__(self, kind: type) -> None:
-        self.path, *bases = (f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__[:-1])
-        self.bases = tuple(bases)
-        self.arguments = [
-            (argument.name, argument.default)
-            for argument in _constructor_arguments(kind)
-            if argument.name not in _SKIPPED and not argument.kind.name.startswith("VAR_")
-        ]
-        self.arguments += [(name, inspect.Parameter.empty) for name in _BY_KEYWORD]
-
-
-@functools.lru_cache(1024)
-def _remembered(kind: type) -> _Class:
-    return _Class(kind)
+        path, *bases = (f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__[:-1])
+        defaults: dict[str, object] = {}
+        for argument in _constructor_arguments(kind):
+            if argument.name not in _SKIPPED and not argument.kind.name.startswith("VAR_"):
+                defaults.setdefault(argument.name, argument.default)
+        self.arguments = tuple(dict.fromkeys((*defaults, *_BY_KEYWORD)))
+        self.found = FoundClass(
+            path,
+            tuple(bases),
+            {
+                name: _plain(default)
+                for name, default in defaults.items()
+                if default is not inspect.Parameter.empty and _is_simple(default)
+            },
+        )
+        # The packed objects are modules too; their weights belong to the layer that holds them.
+        self.quantized = kind.__module__.startswith(_QUANTIZED) and "Packed" not in kind.__name__
 
 
 def _constructor_arguments(kind: type) -> Iterator[inspect.Parameter]:
@@ -148,69 +155,69 @@ def _constructor_arguments(kind: type) -> Iterator[inspect.Parameter]:
 
 
 def _layer(path: str, module: Any, kind: _Class, same_as: str | None) -> FoundLayer:
-    attributes, defaults = _arguments(module, kind)
     return FoundLayer(
-        path=path,
-        kind=_kind_name(module),
-        class_path=kind.path,
-        bases=kind.bases,
-        attributes=attributes,
-        defaults=defaults,
-        describe=functools.partial(repr, module),
-        same_as=same_as,
+        path,
+        _kind_name(module, kind),
+        kind.found,
+        _arguments(module, kind),
+        functools.partial(repr, module),
+        same_as,
     )
 
 
-def _kind_name(module: Any) -> str:
+def _kind_name(module: Any, kind: _Class) -> str:
     """Give the name that PyTorch prints: quantized classes have another than their own.
 
     A compiled module (TorchScript) is known by the class it was made from.
     """
-    kind = type(module)
     if "_c" in module.__dict__.get("_actual_script_module", module).__dict__:
         return str(module.original_name)
-    return str(module._get_name()) if kind.__module__.startswith(_QUANTIZED) else kind.__name__
+    return str(module._get_name()) if kind.quantized else type(module).__name__
 
 
-def _arguments(module: Any, kind: _Class) -> tuple[dict[str, object], dict[str, object]]:
-    """Read the constructor's arguments off the layer, and their defaults."""
-    values: dict[str, object] = {}
-    defaults: dict[str, object] = {}
-    for name, default in kind.arguments:
-        if name in values:
-            continue
-        found, value = _attribute(module, name)
-        if found:
+def _arguments(module: Any, kind: _Class) -> dict[str, object]:
+    """Read the constructor's arguments off the layer's own attributes."""
+    own, values = module.__dict__, {}
+    for name in kind.arguments:
+        value = own.get(name, _ABSENT)
+        if type(value) in _PLAIN or (type(value) is tuple and _PLAIN.issuperset(map(type, value))):
             values[name] = value
-            if default is not inspect.Parameter.empty and _is_simple(default):
-                defaults[name] = _plain(default)
-    return values, defaults
+        elif value is not _ABSENT and _is_simple(value):
+            values[name] = _plain(value)
+        elif name in _SWITCHES:
+            there = _SWITCHES[name](module)
+            if there is not None:
+                values[name] = there
+    return values
 
 
-def _attribute(module: Any, name: str) -> tuple[bool, object]:
-    """Look an argument up among the layer's own attributes.
-
-    A switch such as ``bias=True`` is kept as a Parameter that is there or is None.
-    """
+def _has_bias(module: Any) -> bool | None:
+    """Tell a switch that is kept as a Parameter which is there or is None; None if neither."""
     own = module.__dict__
-    if name in own and _is_simple(own[name]):
-        return True, _plain(own[name])
     parameters: Mapping[str, Any] = own.get("_parameters", {})
-    if name == "bias":
-        # A pruned bias is kept under another name.
-        names = [n for n in ("bias", "in_proj_bias", "bias_orig") if n in parameters]
-        if names:
-            return True, parameters[names[0]] is not None
-        if hasattr(type(module), "_weight_bias"):
-            return False, None
-        if "bias" in own.get("_modules", {}).get("parametrizations", ()):
-            return True, True
-    if name == "add_bias_kv" and "bias_k" in own | dict(parameters):
-        return True, parameters.get("bias_k") is not None
-    return False, None
+    # A pruned bias is kept under another name.
+    for name in ("bias", "in_proj_bias", "bias_orig"):
+        if name in parameters:
+            return parameters[name] is not None
+    if hasattr(type(module), "_weight_bias"):
+        return None
+    return True if "bias" in own.get("_modules", {}).get("parametrizations", ()) else None
 
 
-_PLAIN = (type(None), bool, int, float, str)
+def _has_bias_kv(module: Any) -> bool | None:
+    own = module.__dict__
+    parameters: Mapping[str, Any] = own.get("_parameters", {})
+    if "bias_k" in own or "bias_k" in parameters:
+        return parameters.get("bias_k") is not None
+    return None
+
+
+_ABSENT = object()
+_SWITCHES: dict[str, Callable[[Any], bool | None]] = {
+    "bias": _has_bias,
+    "add_bias_kv": _has_bias_kv,
+}
+_PLAIN = frozenset((type(None), bool, int, float, str))
 
 
 def _is_simple(value: object) -> bool:
@@ -241,37 +248,37 @@ def _plain(value: object) -> object:
     return float.__float__(value) if isinstance(value, float) else str.__str__(value)
 
 
-def _tensors(path: str, module: Any) -> Iterator[FoundTensor]:
+def _tensors(path: str, module: Any, kind: _Class) -> Iterator[FoundTensor]:
     prefix = f"{path}." if path else ""
     for name, value in _table(path, module, "_parameters").items():
         if value is not None:
-            yield _tensor(f"{prefix}{name}", value, "parameter", learnable=value.requires_grad)
+            yield _tensor(f"{prefix}{name}", value, "parameter", id(value), value.requires_grad)
     for name, value in _table(path, module, "_buffers").items():
         if value is not None:
-            yield _tensor(f"{prefix}{name}", value, "buffer")
-    for name, value in _packed(module):
-        # Each unpacking makes new tensors: the layer and the name tell which one it is.
-        identity = ("packed", id(module), name)
-        yield _tensor(f"{prefix}{name}", value, "other", packed_identity=identity)
+            yield _tensor(f"{prefix}{name}", value, "buffer", id(value))
+    if kind.quantized:
+        for name, value in _packed(module):
+            # Each unpacking makes new tensors: the layer and the name tell which one it is.
+            identity = ("packed", id(module), name)
+            yield _tensor(f"{prefix}{name}", value, "other", identity)
 
 
 def _tensor(
     name: str,
     value: Any,
     role: Role,
-    *,
-    learnable: bool | None = None,
-    packed_identity: Hashable = None,
+    identity: Hashable,
+    learnable: bool = False,  # noqa: FBT001, FBT002 - called by place for every tensor
 ) -> FoundTensor:
     return FoundTensor(
-        name=name,
-        values=TorchValues(value),
-        role=role,
-        learnable=learnable if role == "parameter" else False,
-        identity=packed_identity or id(value),
-        quantization=_quantization(value) if value.is_quantized else None,
-        packed=packed_identity is not None,
-        device=_device_name(value.device),
+        name,
+        TorchValues(value),
+        role,
+        learnable,
+        identity,
+        _quantization(value) if value.is_quantized else None,
+        role == "other",
+        _device_name(value.device),
     )
 
 
@@ -298,9 +305,6 @@ def _packed(module: Any) -> Iterator[tuple[str, Any]]:
     copy and change nothing: a pair, or for a recurrent layer two dicts by name.
     """
     kind = type(module)
-    # The packed objects are modules too; their weights belong to the layer that holds them.
-    if not kind.__module__.startswith(_QUANTIZED) or "Packed" in kind.__name__:
-        return
     if hasattr(kind, "_weight_bias"):
         given = module._weight_bias()
     elif callable(getattr(kind, "weight", None)):

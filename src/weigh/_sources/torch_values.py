@@ -62,11 +62,12 @@ class TorchValues:
         UnsupportedError: Weigh does not know its dtype.
     """
 
-    __slots__ = ("_tensor", "dtype")
+    __slots__ = ("_plain", "_tensor", "dtype")
 
     def __init__(self, tensor: Any) -> None:
         self._tensor = tensor
-        self.dtype = torch_dtype(tensor)
+        self._plain = type(tensor).__name__ in ("Tensor", "Parameter")
+        self.dtype = _known(tensor.dtype)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dtype}, {self.shape}, on {self._tensor.device})"
@@ -74,6 +75,8 @@ class TorchValues:
     @property
     def shape(self) -> tuple[int, ...] | None:
         """The size of each axis; None while a lazy layer has not seen its first input."""
+        if self._plain and self.dtype.bits > 4:
+            return tuple(self._tensor.shape)
         if self._is_lazy():
             return None
         shape = tuple(map(int, self._tensor.shape))
@@ -91,13 +94,13 @@ class TorchValues:
         try:
             storage = tensor.untyped_storage()
             # The storage's own address, not its data's: asking for that can copy it.
-            key = ("torch", int(storage._cdata))
-            total = int(storage.nbytes())
-            first = int(tensor.storage_offset())
-            if self.dtype.bits >= 8 and tensor.is_contiguous():
+            key = ("torch", storage._cdata)
+            total, first, bits = storage.nbytes(), tensor.storage_offset(), self.dtype.bits
+            if self._plain and bits >= 8 and tensor.is_contiguous():
                 # Most tensors: no gap and no repetition.
-                count, size = tensor.numel(), self.dtype.bits // 8
+                count, size = tensor.numel(), bits // 8
                 return Extent(key, first * size, (first + count) * size, count, total)
+            total, first = int(total), int(first)
             strides = tuple(map(int, tensor.stride()))
         except (RuntimeError, NotImplementedError, AttributeError, TypeError):
             return None
@@ -173,7 +176,7 @@ class TorchValues:
         return take(raw, self.dtype, region.counts, steps, bit_offset=first % 2 * 4)
 
     def _is_lazy(self) -> bool:
-        if type(self._tensor).__name__ in ("Tensor", "Parameter"):
+        if self._plain:
             return False
         # Only then does the module of lazy parameters exist, and this one is loaded with torch.
         parameter = sys.modules.get("torch.nn.parameter")

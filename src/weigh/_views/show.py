@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from weigh._counts import Counts
 from weigh._errors import printable
 from weigh._model import Axis, Network, Tensor
+from weigh._tensor import Form
 from weigh._views.document import Column, Document, Note, Part, Table, Verbatim
 from weigh._views.fold import Row, fold
 
@@ -42,9 +43,9 @@ def show_document(
     tree = repr(network) if selected is None else ""
     parts: list[Part] = [Verbatim(tree)] if tree else []
     rows = fold(tensors) if folded else [Row(t.name, t, 1) for t in tensors]
-    # Alike tensors of alike layers share their axes; writing them out once is enough.
-    written: dict[int, str] = {}
-    parts.append(Table(_COLUMNS, tuple(_row(row, written) for row in rows)))
+    # What alike tensors share is written out once.
+    written: dict[Form, tuple[str, ...]] = {}
+    parts.append(Table(_COLUMNS, tuple([_row(row, written) for row in rows])))
     counts = network.counts if selected is None else Counts.of(tensors)
     parts.append(totals_table(counts))
     if selected is not None:
@@ -63,21 +64,19 @@ def axes_text(axes: Sequence[Axis]) -> str:
     return " ".join(str(axis) for axis in axes) or "scalar"
 
 
-def _row(row: Row, written: dict[int, str]) -> tuple[str, ...]:
-    tensor, times = row.tensor, row.times
-    repeat = f"{times} x " if times > 1 else ""
-    axes = written.get(id(tensor.axes))
-    if axes is None:
-        axes = written[id(tensor.axes)] = axes_text(tensor.axes)
-    return (
-        printable(row.name),
-        axes if tensor.shape is not None else "shape not known yet",
-        tensor.dtype.name,
-        repeat + number(tensor.count),
-        repeat + number(tensor.bytes),
-        role_text(tensor),
-        printable(f"tied to {tensor.tied_to}") if tensor.tied_to else "",
-    )
+def _row(row: Row, written: dict[Form, tuple[str, ...]]) -> tuple[str, ...]:
+    tensor = row.tensor
+    form = tensor._form
+    cells = written.get(form)
+    if cells is None:
+        axes = axes_text(form.axes) if form.shape is not None else "shape not known yet"
+        sizes = (number(form.count), number(form.bytes))
+        cells = written[form] = (axes, form.dtype.name, *sizes, role_text(tensor))
+    if row.times > 1:
+        axes, dtype, count, size, role = cells
+        cells = (axes, dtype, f"{row.times} x {count}", f"{row.times} x {size}", role)
+    tie = printable(f"tied to {tensor.tied_to}") if tensor.tied_to else ""
+    return (printable(row.name), *cells, tie)
 
 
 def role_text(tensor: Tensor) -> str:

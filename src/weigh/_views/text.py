@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from weigh._views.document import Column, Document, Heading, Note, Part, Points, Table, Verbatim
 from weigh._width import cells
@@ -67,34 +67,53 @@ def _wrapped(text: str, width: int | None, first: str = "", then: str = "") -> l
 
 
 def _table(table: Table, width: int | None, style: Style) -> Iterator[str]:
-    columns = list(zip(_titles(table), *table.rows, strict=True))
-    shown = [i for i, cells_of in enumerate(columns) if any(cells_of)]
-    widths = {i: max(map(cells, columns[i])) for i in shown}
-    total = sum(widths.values()) + 2 * (len(shown) - 1)
-    if width is None or total <= width:
-        if any(_titles(table)):
-            yield _row(table, shown, widths, _titles(table), lambda text, _: style(text, "title"))
+    titles = tuple(column.title for column in table.columns)
+    texts = list(zip(titles, *table.rows, strict=True))
+    shown = [i for i, column in enumerate(texts) if any(column)]
+    columns = [_ShownColumn(i, table.columns[i], texts[i]) for i in shown]
+    total = sum(column.width for column in columns) + 2 * (len(columns) - 1)
+    if width is not None and total > width:
         for row in table.rows:
-            yield _row(table, shown, widths, row, style)
+            yield from _stacked(table, shown, row, width, style)
+        return
+    if any(titles):
+        yield _row(columns, titles, lambda text, _: style(text, "title"))
+    if style is plain and all(column.narrow for column in columns):
+        # A table of thousands of rows is written at once by the fields of a format string.
+        fields = "  ".join(column.field for column in columns)
+        for row in table.rows:
+            yield fields.format(*row).rstrip()
         return
     for row in table.rows:
-        yield from _stacked(table, shown, row, width, style)
+        yield _row(columns, row, style)
 
 
-def _titles(table: Table) -> tuple[str, ...]:
-    return tuple(column.title for column in table.columns)
+class _ShownColumn:
+    """A column as it is written.
+
+    Attributes:
+        at: its place among all columns.
+        narrow: whether every letter in it takes one cell.
+        width: its cells.
+        field: what writes it in a format string, if it is narrow.
+    """
+
+    __slots__ = ("at", "column", "field", "narrow", "width")
+
+    def __init__(self, at: int, column: Column, texts: Sequence[str]) -> None:
+        self.at, self.column = at, column
+        self.narrow = "".join(texts).isascii()
+        self.width = max(map(len if self.narrow else cells, texts))
+        self.field = f"{{{at}:{'>' if column.align == 'right' else '<'}{self.width}}}"
 
 
-def _row(
-    table: Table, shown: list[int], widths: dict[int, int], row: tuple[str, ...], style: Style
-) -> str:
+def _row(columns: Iterable[_ShownColumn], row: tuple[str, ...], style: Style) -> str:
     written = []
-    for i in shown:
-        text, column = row[i], table.columns[i]
-        space = " " * (widths[i] - cells(text))
-        if style is not plain:
-            text = style(text, column.role)
-        written.append(space + text if column.align == "right" else text + space)
+    for shown in columns:
+        text = row[shown.at]
+        space = " " * (shown.width - cells(text))
+        text = style(text, shown.column.role)
+        written.append(space + text if shown.column.align == "right" else text + space)
     return "  ".join(written).rstrip()
 
 

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from weigh._errors import FormatError, SourceError, UnsupportedError, UsageError, WeighError
+from weigh._errors import UnsupportedError, UsageError, WeighError
 from weigh._explain import Explanation, explain_network
 from weigh._facts import Facts
 from weigh._kinds.interpret import interpret
 from weigh._model import Network
-from weigh._registry import FORMATS
-from weigh._sources.bytes import ByteSource, LocalFile
+from weigh._sources.folder import LocalFolder, local_file
+from weigh._sources.reading import read_file, read_folder
 
 
 def open(source: object) -> Network:  # noqa: A001
@@ -99,7 +99,7 @@ def _facts(source: object) -> Facts:
 
         return live.read(source)
     if isinstance(source, str | os.PathLike):
-        return _file_facts(os.fspath(source))
+        return _facts_at(os.fspath(source))
     if isinstance(source, Mapping):
         from weigh._sources import arrays  # needs NumPy, which opening a file must not import
 
@@ -122,26 +122,13 @@ def _is_module(source: object) -> bool:
     return nn is not None and isinstance(source, nn.Module)
 
 
-def _file_facts(path: Any) -> Facts:
+def _facts_at(path: Any) -> Facts:
+    """Read a file or a folder by its path."""
     if isinstance(path, str) and "://" in path[:12]:
         raise UnsupportedError("URLs are not read yet", do="Download the file first.", where=path)
     try:
-        file = LocalFile(path)
-        return _read(file)
+        if os.path.isdir(path):  # noqa: PTH112 - a path of any type
+            return read_folder(LocalFolder(os.fsdecode(path)))
+        return read_file(local_file(path))
     except WeighError as error:
         raise error.at(os.fsdecode(path)) from None
-
-
-def _read(file: ByteSource) -> Facts:
-    if file.size == 0:
-        raise FormatError("the file is empty")
-    head = bytes(file.view(0, min(file.size, 512)))
-    for row in FORMATS:
-        if row.recognises(head):
-            facts: Facts = row.load()(file)
-            return facts
-    raise SourceError(
-        "not a checkpoint that Weigh can read",
-        seen=f"a file that begins with {head[:8]!r}",
-        do=f"It reads: {', '.join(row.name for row in FORMATS)}.",
-    )

@@ -151,6 +151,31 @@ def explain(source: str, name: str, *, as_json: bool) -> None:
 
 
 @weigh.command()
+@_JSON
+def formats(*, as_json: bool) -> None:
+    """List the formats that Weigh reads, what each needs and which package adds it.
+
+    Other packages add formats: see docs/formats.md.
+
+    \b
+    Examples:
+      weigh formats
+      weigh formats --json
+    """  # noqa: D301
+    from weigh._registry import added, every_format
+
+    rows, broken = every_format(), added()[1]
+    if as_json:
+        from weigh._views.json import dumps, formats_json
+
+        click.echo(dumps(formats_json(rows, broken)))
+    else:
+        from weigh._views.formats import formats_document
+
+        _print(formats_document(rows, broken))
+
+
+@weigh.command()
 @click.option(
     "--data",
     type=click.Path(path_type=Path),

@@ -135,6 +135,34 @@ class FoundLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounts:
+    """Where the bytes of a file, or of all files of a folder, went.
+
+    Attributes:
+        total: all of them; the others add up to it.
+        tensors: bytes that are values of some tensor, as they are stored.
+        metadata: headers, names, directories, pickles: what describes the tensors.
+        padding: bytes that only move something to a rounder address.
+        unreachable: the rest: data that no tensor names, storages of which a slice was saved.
+    """
+
+    total: int
+    tensors: int
+    metadata: int
+    padding: int
+    unreachable: int
+
+    def __add__(self, other: Accounts) -> Accounts:
+        return Accounts(
+            self.total + other.total,
+            self.tensors + other.tensors,
+            self.metadata + other.metadata,
+            self.padding + other.padding,
+            self.unreachable + other.unreachable,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything a source states.
 
@@ -148,7 +176,7 @@ class Facts:
             accident of the file (safetensors sorts by name).
         metadata: what else the file says, as text.
         notes: sentences the reader should see: what was left out, what looked odd.
-        file_bytes: the size of the file, if it is one.
+        accounts: where the bytes of the file or files went, if it is any.
     """
 
     format: str
@@ -158,4 +186,4 @@ class Facts:
     ordered: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    file_bytes: int | None = None
+    accounts: Accounts | None = None

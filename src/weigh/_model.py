@@ -8,6 +8,7 @@ from functools import cached_property
 
 from weigh._counts import Counts
 from weigh._errors import UnknownNameError
+from weigh._facts import Accounts
 from weigh._layer import Hyperparameter, Layer, Origin, layer_text
 from weigh._names import did_you_mean, matches
 from weigh._tensor import Axis, Initial, Parameter, Status, Tensor
@@ -36,6 +37,7 @@ class Network(Layer):
         ordered: whether its layers stand in the network's own order; safetensors sorts them.
         metadata: what else the source says, as text.
         notes: sentences the reader should see.
+        accounts: where the bytes of its file or files went; None where there is none.
     """
 
     format: str = "live"
@@ -43,7 +45,7 @@ class Network(Layer):
     ordered: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    file_bytes: int | None = None
+    accounts: Accounts | None = None
     _others: tuple[Tensor, ...] = ()
 
     @cached_property

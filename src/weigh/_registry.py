@@ -1,38 +1,102 @@
-"""The table of formats: how a file is told, and which function reads it."""
+"""The table of formats: how each is told, and which function reads it.
+
+What other packages add stands in the same table: an entry point of the group ``weigh.formats``
+names a ``Format``. Entry points are looked up only when no format of Weigh's own fits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cache
 from importlib import import_module
 from typing import Any
+
+from weigh._errors import UnsupportedError, UsageError
+
+GROUP = "weigh.formats"
+"""The group of entry points by which other packages add formats."""
+
+ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format of file.
+    """One format that a network comes in: of a file, or of a folder.
+
+    A file is told by its first bytes, of a zip archive also by its members, and only where no
+    byte tells it, by how its name ends. A folder is told by the files in it.
 
     Attributes:
         name: what ``weigh`` calls it.
         title: what it is, in words.
-        reader: ``"module:function"``; imported when such a file is opened.
+        reader: ``"module:function"``, imported when such a source is opened. The function takes
+            a ``ByteSource``, or for a folder a ``Folder``, and gives ``Facts``.
         starts: byte strings, at least one of which such a file holds, with their offsets.
+        members: patterns, at least one of which fits a member of the zip archive that it is.
+        endings: how the names of such files end; of a folder none.
+        files: patterns, at least one of which fits a file in the folder that it is.
+        extra: the extra of Weigh that brings the library it needs, or the package to install.
+        origin: the package that adds it.
     """
 
     name: str
     title: str
     reader: str
-    starts: tuple[tuple[int, bytes], ...]
+    starts: tuple[tuple[int, bytes], ...] = ()
+    members: tuple[str, ...] = ()
+    endings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    extra: str = ""
+    origin: str = "weigh"
 
-    def recognises(self, head: bytes) -> bool:
-        """Whether a file that begins so may be of this format."""
-        return any(head[at : at + len(mark)] == mark for at, mark in self.starts)
+    def fits(self, head: bytes, name: str, members: Callable[[], Collection[str]]) -> bool:
+        """Whether a file may be of this format.
+
+        Args:
+            head: its first bytes.
+            name: its own name.
+            members: lists its members, if it is a zip archive.
+        """
+        if self.files:
+            return False
+        if not self.starts:
+            return name.lower().endswith(self.endings) if self.endings else False
+        if not any(head[at : at + len(mark)] == mark for at, mark in self.starts):
+            return False
+        return not self.members or _any_fits(self.members, members())
+
+    def fits_folder(self, files: Collection[str]) -> bool:
+        """Whether a folder of these files may be of this format."""
+        return bool(self.files) and _any_fits(self.files, files)
 
     def load(self) -> Callable[..., Any]:
-        """Import the reader."""
+        """Import the reader.
+
+        Raises:
+            UnsupportedError: a library that it needs is not installed.
+        """
         module, _, name = self.reader.partition(":")
-        reader: Callable[..., Any] = getattr(import_module(module), name)
+        try:
+            reader: Callable[..., Any] = getattr(import_module(module), name)
+        except ImportError as error:
+            raise missing(self, error) from None
         return reader
+
+
+def missing(row: Format, error: ImportError) -> UnsupportedError:
+    """Make the error for a library that a format needs and that is not installed."""
+    extra = f"'weigh[{row.extra}]'" if row.origin == "weigh" else f"'{row.extra or row.origin}'"
+    return UnsupportedError(
+        f"reading {row.name} needs a library that is not installed",
+        seen=str(error),
+        do=f"Run: pip install {extra}.",
+    )
+
+
+def _any_fits(patterns: Iterable[str], names: Collection[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
 FORMATS: tuple[Format, ...] = (
@@ -40,19 +104,75 @@ FORMATS: tuple[Format, ...] = (
         "safetensors",
         "safetensors: a header of JSON, then the values",
         "weigh._sources.safetensors:read",
-        ((8, b"{"),),
+        starts=((8, b"{"),),
+        endings=(".safetensors",),
     ),
     Format(
         "torch-zip",
         "PyTorch checkpoint (torch.save, since 1.6): a zip around a pickle",
         "weigh._sources.torch_zip:read",
-        ((0, b"PK\x03\x04"), (0, b"PK\x05\x06")),
+        starts=((0, ZIP), (0, b"PK\x05\x06")),
+        endings=(".pt", ".pth", ".bin", ".ckpt"),
     ),
     Format(
         "torch-legacy",
         "PyTorch checkpoint (torch.save, before 1.6): pickles, then the values",
         "weigh._sources.torch_legacy:read",
-        (*((0, bytes([0x80, protocol])) for protocol in range(6)), (257, b"ustar")),
+        starts=(*((0, bytes([0x80, protocol])) for protocol in range(6)), (257, b"ustar")),
+        endings=(".pt", ".pth", ".bin"),
     ),
 )
-"""Every format that Weigh reads from a file."""
+"""Every format that Weigh itself reads, the more particular before the more general."""
+
+
+@cache
+def added() -> tuple[tuple[Format, ...], tuple[str, ...]]:
+    """Give the formats that installed packages add, and what is wrong with those that fail.
+
+    Raises:
+        UsageError: two formats have one name.
+    """
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+    rows: list[Format] = []
+    broken: list[str] = []
+    taken = {row.name: row.origin for row in FORMATS}
+    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+        package = point.dist.name if point.dist else point.value
+        try:
+            row = point.load()
+        except Exception as error:  # another package's code, which may raise anything
+            broken.append(f"{point.name} of {package} ({type(error).__name__}: {error})")
+            continue
+        if not isinstance(row, Format):
+            broken.append(f"{point.name} of {package} (not a Format)")
+            continue
+        if row.name in taken:
+            raise UsageError(
+                f"two formats are called {row.name!r}",
+                seen=f"one of {taken[row.name]} and one of {package}",
+                do="Uninstall one of the two packages.",
+            )
+        taken[row.name] = package
+        rows.append(replace(row, origin=package))
+    return tuple(rows), tuple(broken)
+
+
+def every_format() -> tuple[Format, ...]:
+    """List all formats: Weigh's own, then those that installed packages add."""
+    return (*FORMATS, *added()[0])
+
+
+def find_format(head: bytes, name: str, members: Callable[[], Collection[str]]) -> Format | None:
+    """Find the format of a file; see ``Format.fits``."""
+    return _first(lambda row: row.fits(head, name, members))
+
+
+def find_folder_format(files: Collection[str]) -> Format | None:
+    """Find the format of a folder by the names of its files."""
+    return _first(lambda row: row.fits_folder(files))
+
+
+def _first(fits: Callable[[Format], bool]) -> Format | None:
+    own = next((row for row in FORMATS if fits(row)), None)
+    return own or next((row for row in added()[0] if fits(row)), None)

@@ -79,7 +79,7 @@ def test_every_dtype_has_the_librarys_values(tmp_path: Path) -> None:
     save_file(tensors, path, metadata={"format": "pt", "note": "ä"})
     facts = read(LocalFile(path))
     assert facts.metadata == {"format": "pt", "note": "ä"}
-    assert (facts.format, facts.ordered, facts.file_bytes) == (
+    assert (facts.format, facts.ordered, facts.accounts.total) == (
         "safetensors",
         False,
         path.stat().st_size,

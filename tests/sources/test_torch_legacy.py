@@ -39,7 +39,7 @@ def test_a_state_dict_is_what_torch_saved(made: list[torch.Tensor]) -> None:
     assert [one.name for one in facts.tensors] == [f"layer{i}.weight" for i in range(len(made))]
     for found, tensor in zip(facts.tensors, made, strict=True):
         agrees(found, tensor)
-    assert (facts.format, facts.ordered, facts.file_bytes) == ("torch-legacy", True, len(data))
+    assert (facts.format, facts.ordered, facts.accounts.total) == ("torch-legacy", True, len(data))
 
 
 def test_ties_views_and_layers() -> None:

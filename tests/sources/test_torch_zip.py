@@ -140,7 +140,7 @@ def test_a_state_dict_is_what_torch_loads(state: dict[str, torch.Tensor]) -> Non
         assert [found.name for found in facts.tensors] == list(loaded)
     for found, expected in zip(facts.tensors, loaded.values(), strict=True):
         agrees(found, expected)
-    assert (facts.format, facts.ordered, facts.file_bytes) == ("torch-zip", True, len(data))
+    assert (facts.format, facts.ordered, facts.accounts.total) == ("torch-zip", True, len(data))
 
 
 def test_a_networks_layers_and_parameters() -> None:

@@ -96,7 +96,7 @@ def interpret(facts: Facts) -> Network:
         ordered=facts.ordered,
         metadata=facts.metadata,
         notes=facts.notes,
-        file_bytes=facts.file_bytes,
+        accounts=facts.accounts,
         _others=others,
     )
 

@@ -11,9 +11,12 @@ import stat
 import weakref
 from collections.abc import Hashable
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from weigh._errors import FormatError, SourceError
+
+if TYPE_CHECKING:
+    from weigh._sources.folder import Folder
 
 SMALL = 1 << 18
 """Up to this many bytes a local view is read, not mapped: headers stay cheap and safe."""
@@ -39,6 +42,10 @@ class ByteSource(Protocol):
     @property
     def identity(self) -> Hashable:
         """What tells these bytes from every other source's."""
+
+    @property
+    def beside(self) -> Folder | None:
+        """The folder it lies in, where there is one: for formats of several files."""
 
     def view(self, offset: int, length: int) -> memoryview:
         """Give ``length`` bytes from ``offset`` on, read-only.
@@ -76,14 +83,23 @@ class LocalFile:
 
     Args:
         path: where the file is.
+        name: what to call it in messages, if not by its path.
+        beside: the folder it was found in, if it was found in one.
 
     Raises:
         SourceError: it is missing, not a plain file, or may not be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = os.fspath(path)
-        self._fd, status = _open(self.name)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        beside: Folder | None = None,
+    ) -> None:
+        self.name = os.fspath(path) if name is None else name
+        self.beside = beside
+        self._fd, status = _open(os.fspath(path))
         self._release = weakref.finalize(self, os.close, self._fd)
         self._map: mmap.mmap | None = None
         self.size = status.st_size
@@ -209,6 +225,11 @@ class MemoryBytes:
     def identity(self) -> Hashable:
         """What tells these bytes from every other source's."""
         return ("memory", id(self))
+
+    @property
+    def beside(self) -> None:
+        """None: memory has no folder."""
+        return
 
     def view(self, offset: int, length: int) -> memoryview:
         """Give ``length`` bytes from ``offset`` on.

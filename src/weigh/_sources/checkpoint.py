@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from weigh._errors import SourceError, UnsupportedError
 from weigh._facts import Facts, FoundLayer, FoundTensor, Role
+from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
 from weigh._sources.contents import Contents, attributes, contents_of, inside
 from weigh._sources.parts import Parts, Path, joined, tell_apart
@@ -28,9 +29,20 @@ class _Pickled:
 
 
 def checkpoint_facts(
-    format_name: str, source: ByteSource, pickle: Pickle, reader: TensorReader
+    format_name: str,
+    source: ByteSource,
+    pickle: Pickle,
+    reader: TensorReader,
+    sizes: Callable[[], tuple[int, int]],
 ) -> Facts:
     """Sort a checkpoint's tensors into network, optimizer and others.
+
+    Args:
+        format_name: the format.
+        source: the file.
+        pickle: what it holds.
+        reader: reads the tensors in it.
+        sizes: gives the bytes of metadata and of padding, once all tensors are read.
 
     Raises:
         FormatError: two tensors share a name, or the nesting is out of bounds.
@@ -47,6 +59,7 @@ def checkpoint_facts(
     if not contents.tensors:
         raise _no_tensor(pickle, contents)
     tensors = tuple(_found(*row) for row in parts.rows)
+    metadata, padding = sizes()
     return Facts(
         format=format_name,
         location=source.name,
@@ -54,7 +67,7 @@ def checkpoint_facts(
         layers=tuple(_stated_layers(pickle.value, parts, {t.name for t in tensors})),
         metadata=_metadata(contents),
         notes=(*parts.notes, *_notes(contents)),
-        file_bytes=source.size,
+        accounts=account(source, tensors, metadata=metadata, padding=padding),
     )
 
 

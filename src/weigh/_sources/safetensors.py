@@ -13,6 +13,7 @@ from typing import NamedTuple
 from weigh._dtypes import DTYPES, DType
 from weigh._errors import FormatError
 from weigh._facts import Facts, FoundTensor
+from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
 from weigh._sources.flat_json import Cursor
 from weigh._sources.stored import StoredValues
@@ -87,7 +88,7 @@ def read(source: ByteSource) -> Facts:
         tuple(tensors),
         ordered=False,
         metadata=metadata,
-        file_bytes=source.size,
+        accounts=account(source, tensors, metadata=begin),
     )
 
 

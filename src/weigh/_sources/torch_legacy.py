@@ -31,8 +31,13 @@ def read(source: ByteSource) -> Facts:
         SourceError: it is a pickle, but not one of PyTorch's; or it holds no tensor.
     """
     saved, keys = _pickles(source)
-    storages = _Storages(source, _places(source, saved, keys))
-    return checkpoint_facts("torch-legacy", source, saved, TensorReader(storages.values))
+    places = _places(source, saved, keys)
+    storages = _Storages(source, places)
+
+    def sizes() -> tuple[int, int]:
+        return source.size - sum(length for _, length in places.values()), 0
+
+    return checkpoint_facts("torch-legacy", source, saved, TensorReader(storages.values), sizes)
 
 
 def _pickles(source: ByteSource) -> tuple[Pickle, Pickle]:

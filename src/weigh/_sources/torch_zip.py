@@ -10,7 +10,13 @@ from weigh._sources.checkpoint import checkpoint_facts
 from weigh._sources.pickles import read_pickle
 from weigh._sources.stored import Affine, StoredValues
 from weigh._sources.torch_pickle import Storage, TensorReader
-from weigh._sources.zips import Member, read_directory, read_member, stored_offset
+from weigh._sources.zips import (
+    LOCAL_HEADER,
+    Member,
+    read_directory,
+    read_member,
+    stored_offset,
+)
 
 _MAX_PICKLE = 1 << 29
 
@@ -31,8 +37,9 @@ def read(source: ByteSource) -> Facts:
             do="Load it with torch.jit.load and save its state_dict().",
         )
     pickle = read_pickle(read_member(source, members[f"{root}data.pkl"], most=_MAX_PICKLE))
-    reader = TensorReader(_Storages(source, members, root).values)
-    return checkpoint_facts("torch-zip", source, pickle, reader)
+    storages = _Storages(source, members, root)
+    reader = TensorReader(storages.values)
+    return checkpoint_facts("torch-zip", source, pickle, reader, storages.sizes)
 
 
 def _root(members: dict[str, Member]) -> str:
@@ -71,6 +78,14 @@ class _Storages:
         if order not in (b"little", b"big"):
             raise FormatError("the archive states an unknown byte order", seen=repr(order))
         return order
+
+    def sizes(self) -> tuple[int, int]:
+        """Give the bytes of metadata and of padding, once all storages are found."""
+        data = [m for name, m in self._members.items() if name.startswith(f"{self._root}data/")]
+        used = ((self._members[f"{self._root}data/{key}"], at) for key, at in self._offsets.items())
+        # PyTorch moves a storage to a round address by a field of its header that says nothing.
+        padding = sum(at - m.header - LOCAL_HEADER - len(m.name.encode()) for m, at in used)
+        return self._source.size - sum(m.size for m in data) - padding, padding
 
     def values(
         self,

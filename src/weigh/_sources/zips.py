@@ -28,6 +28,8 @@ _LATER, _LATER_SIZES = 0x8, (12, 16, 20, 24)
 """The flag, and the possible sizes, of a record after a member that states its sizes."""
 
 STORED = 0
+LOCAL_HEADER = _LOCAL.size
+"""The bytes before a member's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from typing import Any
 
 from weigh._counts import Counts
 from weigh._explain import Explanation
+from weigh._facts import Accounts
 from weigh._model import Axis, Hyperparameter, Layer, Network, Tensor
+from weigh._registry import Format
+from weigh._views.formats import needs
 
 Document = dict[str, Any]
 
@@ -39,6 +42,7 @@ def show_json(network: Network, selected: Sequence[Tensor] | None = None) -> Doc
             _layer(path, layer) for path, layer in network.named_modules(remove_duplicate=False)
         ],
         "tensors": [_tensor(tensor) for tensor in tensors],
+        "file": None if network.accounts is None else accounts_json(network.accounts),
         "metadata": dict(network.metadata),
         "notes": list(network.notes),
     }
@@ -47,6 +51,29 @@ def show_json(network: Network, selected: Sequence[Tensor] | None = None) -> Doc
 def counts_json(counts: Counts) -> Document:
     """The totals."""
     return {name: getattr(counts, name) for name in Counts.__dataclass_fields__}
+
+
+def accounts_json(accounts: Accounts) -> Document:
+    """Where the bytes of the file went."""
+    return {name: getattr(accounts, name) for name in Accounts.__dataclass_fields__}
+
+
+def formats_json(formats: Sequence[Format], broken: Sequence[str]) -> Document:
+    """The document of ``weigh formats --json``."""
+    return {
+        "formats": [
+            {
+                "name": row.name,
+                "title": row.title,
+                "endings": list(row.endings),
+                "folder": list(row.files),
+                "needs": needs(row),
+                "origin": row.origin,
+            }
+            for row in formats
+        ],
+        "broken": list(broken),
+    }
 
 
 def explain_json(explanations: Sequence[Explanation]) -> Document:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from weigh._counts import Counts
 from weigh._errors import printable
+from weigh._facts import Accounts
 from weigh._model import Axis, Network, Tensor
 from weigh._tensor import Form
 from weigh._views.document import Column, Document, Note, Part, Table, Verbatim
@@ -109,7 +110,18 @@ def _notes(network: Network, counts: Counts, tree: str) -> list[str]:
         notes.append(
             "A lazy layer has no shape before its first input, so totals are lower bounds."
         )
+    if network.accounts is not None and network.accounts.unreachable:
+        notes.append(_unreachable(network.accounts))
     roles = [f"{r} {number(b)}" for r, b in counts.bytes_by_role.items()]
     if len(roles) > 1:
         notes.append(f"Bytes by role: {', '.join(roles)}.")
     return [printable(note) for note in notes]
+
+
+def _unreachable(accounts: Accounts) -> str:
+    """Account for every byte, where some are of no use."""
+    return (
+        f"{number(accounts.unreachable)} of {number(accounts.total)} bytes on disk belong to no "
+        f"tensor (tensors {number(accounts.tensors)}, metadata {number(accounts.metadata)}, "
+        f"padding {number(accounts.padding)})."
+    )

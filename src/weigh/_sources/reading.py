@@ -1,0 +1,81 @@
+"""Which reader reads a file or a folder: joins the table of formats with the places."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+from weigh._errors import FormatError, SourceError, WeighError
+from weigh._facts import Facts
+from weigh._registry import FORMATS, ZIP, Format, added, find_folder_format, find_format, missing
+from weigh._sources.bytes import ByteSource
+from weigh._sources.folder import Folder
+from weigh._sources.zips import read_directory
+
+_HEAD = 512
+
+
+def read_file(source: ByteSource) -> Facts:
+    """Read what a file states, whatever its format.
+
+    Raises:
+        SourceError: it is empty, of no known format, or its reader refuses it; the message says
+            where.
+    """
+    try:
+        return _read_with(_format_of(source), source)
+    except WeighError as error:
+        raise error.at(source.name) from None
+
+
+def read_folder(folder: Folder) -> Facts:
+    """Read what a folder states, whatever its format.
+
+    Raises:
+        SourceError: no file in it tells a known format, or its reader refuses it; the message
+            says where.
+    """
+    try:
+        files = folder.files()
+        row = find_folder_format(files)
+        if row is None:
+            raise SourceError(
+                "no file in this folder says that it is a checkpoint",
+                seen=", ".join(files[:3]) + (", ..." if len(files) > 3 else "") or "no file",
+                do="Name a file in it.",
+            )
+        return _read_with(row, folder)
+    except WeighError as error:
+        raise error.at(folder.name) from None
+
+
+def _read_with(row: Format, source: ByteSource | Folder) -> Facts:
+    read = row.load()
+    try:
+        return cast(Facts, read(source))
+    except ModuleNotFoundError as error:
+        raise missing(row, error) from None
+
+
+def _format_of(source: ByteSource) -> Format:
+    if source.size == 0:
+        raise FormatError("the file is empty")
+    head = bytes(source.view(0, min(source.size, _HEAD)))
+    name = source.name.replace("\\", "/").rpartition("/")[2]
+    listed: list[Collection[str]] = []
+
+    def members() -> Collection[str]:
+        if not listed:
+            listed.append(read_directory(source) if head.startswith(ZIP) else ())
+        return listed[0]
+
+    row = find_format(head, name, members)
+    if row is None:
+        broken = added()[1]
+        raise SourceError(
+            "not a checkpoint that Weigh can read",
+            seen=f"a file that begins with {head[:8]!r}",
+            do=f"It reads: {', '.join(one.name for one in FORMATS)}."
+            + (f" These formats of other packages failed: {'; '.join(broken)}." if broken else ""),
+        )
+    return row

@@ -112,7 +112,7 @@ def _tree(facts: Facts) -> _Node:
     for layer in facts.layers:
         node = root if not layer.path else _place(root, nodes, layer.path)
         node.found = layer
-    stated = bool(facts.layers)
+    stated = any(layer.path for layer in facts.layers)
     for tensor in facts.tensors:
         if not _in_tree(tensor):
             continue

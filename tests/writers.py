@@ -1,0 +1,58 @@
+"""A small real file of every format, written by the format's own library, and what is in it.
+
+The contract tests and the fuzzers begin from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+Writer = Callable[[Path], tuple[Path, Arrays]]
+"""Writes an example into a folder; gives its path, and every tensor in it by name."""
+
+
+def arrays() -> Arrays:
+    """Some tensors of several types and ranks."""
+    rng = np.random.default_rng(3)
+    return {
+        "conv.weight": rng.standard_normal((3, 2, 2, 2)).astype("f4"),
+        "conv.bias": rng.standard_normal(3).astype("f2"),
+        "steps": np.array(7),
+    }
+
+
+def safetensors(folder: Path) -> tuple[Path, Arrays]:
+    import safetensors.numpy
+
+    path, state = folder / "example.safetensors", arrays()
+    safetensors.numpy.save_file(state, path)
+    return path, state
+
+
+def torch_zip(folder: Path) -> tuple[Path, Arrays]:
+    return _torch(folder, zipped=True)
+
+
+def torch_legacy(folder: Path) -> tuple[Path, Arrays]:
+    return _torch(folder, zipped=False)
+
+
+def _torch(folder: Path, *, zipped: bool) -> tuple[Path, Arrays]:
+    import torch
+
+    path, state = folder / "example.pt", arrays()
+    tensors = {name: torch.from_numpy(array) for name, array in state.items()}
+    torch.save(tensors, path, _use_new_zipfile_serialization=zipped)
+    return path, state
+
+
+WRITERS: dict[str, Writer] = {
+    "safetensors": safetensors,
+    "torch-zip": torch_zip,
+    "torch-legacy": torch_legacy,
+}
+"""By the format's name; there is one for every format."""

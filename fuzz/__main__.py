@@ -38,7 +38,7 @@ _MEMORY = 700
 class MemoryFolder:
     """A folder in memory."""
 
-    name = "memory"
+    name, far = "memory", False
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self._files = files

@@ -5,6 +5,7 @@ The contract tests and the fuzzers begin from these.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,9 +51,32 @@ def _torch(folder: Path, *, zipped: bool) -> tuple[Path, Arrays]:
     return path, state
 
 
+def sharded(folder: Path) -> tuple[Path, Arrays]:
+    import safetensors.numpy
+
+    state = arrays()
+    where = {name: f"model-{i % 2}.safetensors" for i, name in enumerate(state)}
+    for file in set(where.values()):
+        part = {name: array for name, array in state.items() if where[name] == file}
+        safetensors.numpy.save_file(part, folder / file)
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return path, state
+
+
+def model_folder(folder: Path) -> tuple[Path, Arrays]:
+    place = folder / "model"
+    place.mkdir()
+    _, state = sharded(place)
+    (place / "config.json").write_text('{"architectures": ["Tiny"], "hidden_size": 2}')
+    return place, state
+
+
 WRITERS: dict[str, Writer] = {
     "safetensors": safetensors,
     "torch-zip": torch_zip,
     "torch-legacy": torch_legacy,
+    "sharded": sharded,
+    "folder": model_folder,
 }
 """By the format's name; there is one for every format."""

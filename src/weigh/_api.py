@@ -12,6 +12,7 @@ from weigh._explain import Explanation, explain_network
 from weigh._facts import Facts
 from weigh._kinds.interpret import interpret
 from weigh._model import Network
+from weigh._sources import hub
 from weigh._sources.folder import LocalFolder, local_file
 from weigh._sources.reading import read_file, read_folder
 
@@ -127,6 +128,8 @@ def _facts_at(path: Any) -> Facts:
     if isinstance(path, str) and "://" in path[:12]:
         raise UnsupportedError("URLs are not read yet", do="Download the file first.", where=path)
     try:
+        if isinstance(path, str) and path.startswith(hub.PREFIX) and not os.path.exists(path):  # noqa: PTH110
+            return read_folder(hub.cached_model(path))
         if os.path.isdir(path):  # noqa: PTH112 - a path of any type
             return read_folder(LocalFolder(os.fsdecode(path)))
         return read_file(local_file(path))

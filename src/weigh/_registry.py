@@ -99,6 +99,12 @@ def _any_fits(patterns: Iterable[str], names: Collection[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
+WEIGHT_FILES = (
+    "*.safetensors.index.json", "*.bin.index.json", "*.safetensors", "*.pt", "*.pth", "*.ckpt",
+    "*.bin", "*.gguf", "*.onnx", "*.keras", "*.h5", "*.npz", "*.msgpack", "*.jit", "*.pt2",
+)  # fmt: skip
+"""The names that files of weights have in a model's folder."""
+
 FORMATS: tuple[Format, ...] = (
     Format(
         "safetensors",
@@ -120,6 +126,18 @@ FORMATS: tuple[Format, ...] = (
         "weigh._sources.torch_legacy:read",
         starts=(*((0, bytes([0x80, protocol])) for protocol in range(6)), (257, b"ustar")),
         endings=(".pt", ".pth", ".bin"),
+    ),
+    Format(
+        "sharded",
+        "weights in several files, and an index of them (Hugging Face)",
+        "weigh._sources.sharded:read",
+        endings=(".index.json",),
+    ),
+    Format(
+        "folder",
+        "a folder with weights, and perhaps a config.json (Hugging Face)",
+        "weigh._sources.model_folder:read",
+        files=("model_index.json", *WEIGHT_FILES),
     ),
 )
 """Every format that Weigh itself reads, the more particular before the more general."""

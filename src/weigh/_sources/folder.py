@@ -24,6 +24,10 @@ class Folder(Protocol):
     def name(self) -> str:
         """The path or URL, for messages."""
 
+    @property
+    def far(self) -> bool:
+        """Whether each look costs a request, so that several are better made at once."""
+
     def files(self) -> list[str]:
         """List the names of the files right in this folder, sorted.
 
@@ -87,6 +91,8 @@ class LocalFolder:
     Raises:
         SourceError: it is missing, or no folder.
     """
+
+    far = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)

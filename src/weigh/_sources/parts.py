@@ -93,7 +93,7 @@ def tell_apart(tree: Tree, top: object, found: Sequence[tuple[Path, Item]]) -> P
     places = _networks(tree, top, (), [path for path, _ in found])
     inner = [_inner(path, places) for path, _ in found]
     own = [joined(path) for path in inner if path is not None]
-    clean, left_out = _cleaner(own)
+    clean, left_out = cleaner(own)
     rows: list[tuple[str, Role | None, Item]] = []
     taken = _once(map(clean, own))
     for (path, item), within in zip(found, inner, strict=True):
@@ -200,7 +200,7 @@ def _role_outside(path: Path) -> Role:
     return "optimizer" if numbered else "other"
 
 
-def _cleaner(names: Sequence[str]) -> tuple[Callable[[str], str], tuple[str, ...]]:
+def cleaner(names: Sequence[str]) -> tuple[Callable[[str], str], tuple[str, ...]]:
     """Find what wrappers (DataParallel, torch.compile, FSDP) put into names.
 
     Gives a function that leaves it out, and what to tell the reader.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import cast
 
 from weigh._errors import FormatError, SourceError, WeighError
@@ -13,6 +13,7 @@ from weigh._sources.folder import Folder
 from weigh._sources.zips import read_directory
 
 _HEAD = 512
+_AT_ONCE = 16
 
 
 def read_file(source: ByteSource) -> Facts:
@@ -26,6 +27,21 @@ def read_file(source: ByteSource) -> Facts:
         return _read_with(_format_of(source), source)
     except WeighError as error:
         raise error.at(source.name) from None
+
+
+def read_files(folder: Folder, paths: Sequence[str]) -> list[Facts]:
+    """Read several files of a folder; from a far place all of them at the same time.
+
+    Raises:
+        SourceError: one is not there, or its reader refuses it; the message says which.
+    """
+    files = folder.open_all(paths)
+    if not folder.far:
+        return [read_file(file) for file in files]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(read_file, files))
 
 
 def read_folder(folder: Folder) -> Facts:

@@ -1,0 +1,177 @@
+"""A folder that holds a model: weights in one file or several, and facts beside them.
+
+The facts are those of Hugging Face's ``config.json`` (of transformers, diffusers, PEFT); a pipeline
+of diffusers is a folder of such folders.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from weigh._errors import SourceError, UnsupportedError
+from weigh._facts import Accounts, Facts, FoundLayer, FoundTensor
+from weigh._registry import WEIGHT_FILES
+from weigh._sources.folder import Folder
+from weigh._sources.json_file import json_text, plain_members
+from weigh._sources.reading import read_file
+
+_CONFIGS = ("config.json", "adapter_config.json")
+_PIPELINE = "model_index.json"
+_MAX_CONFIG = 10_000_000
+_MAX_PARTS = 32
+
+# One set of weights is often there in several forms; the first of these is read.
+_PREFERRED = (
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
+    "adapter_model.safetensors",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+    "diffusion_pytorch_model.bin.index.json",
+    "diffusion_pytorch_model.bin",
+    "adapter_model.bin",
+)
+# A trainer keeps these beside the weights; they are no second model.
+_BESIDE = re.compile(
+    r"(optimizer|scheduler|scaler|rng_state\w*|training_args|trainer_state|random_states\w*)\."
+    r"(pt|pth|bin|pkl)"
+)
+_SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf|\.safetensors|\.bin)")
+
+
+def read(folder: Folder) -> Facts:
+    """Read the model that a folder holds.
+
+    Raises:
+        SourceError: no file in it holds weights, or several do and none is plainly the model.
+    """
+    files = folder.files()
+    if _PIPELINE in files:
+        return _pipeline(folder)
+    name, notes = _choose(files)
+    facts = read_file(folder.open(name))
+    config = next((one for one in _CONFIGS if one in files), None)
+    layers = facts.layers if config is None else _with_config(folder, config, facts.layers)
+    return replace(facts, location=f"{folder.name}", layers=layers, notes=(*notes, *facts.notes))
+
+
+def _choose(files: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Choose the file to read, and say which other ones are left alone."""
+    weights = [f for f in files if _fits(f, WEIGHT_FILES) and not _BESIDE.fullmatch(f)]
+    if not weights:
+        raise SourceError(
+            "no file in this folder holds weights that Weigh knows by name",
+            seen=", ".join(files[:3]) + (", ..." if len(files) > 3 else "") or "no file",
+            do="Name the file.",
+        )
+    ways = _ways(weights)
+    chosen = next((name for name in _PREFERRED if name in ways), None)
+    if chosen is None and len(ways) > 1:
+        raise SourceError(
+            "several files in this folder hold weights, and none is plainly the model",
+            seen=", ".join(list(ways)[:4]) + (", ..." if len(ways) > 4 else ""),
+            do="Name one of them.",
+        )
+    chosen = chosen or next(iter(ways))
+    others = [name for name in ways if name != chosen]
+    told = (f"Read from {chosen}.",)
+    if others:
+        told = (f"Read from {chosen}; not from {', '.join(others[:4])}, which are there too.",)
+    return chosen, told
+
+
+def _ways(weights: Iterable[str]) -> dict[str, None]:
+    """Give the files that each hold the weights whole: an index stands for its parts."""
+    names = list(weights)
+    indexed = {
+        name.removesuffix(".index.json").rpartition(".")[0]
+        for name in names
+        if name.endswith(".index.json")
+    }
+    ways: dict[str, None] = {}
+    for name in names:
+        part = _SPLIT.fullmatch(name)
+        if part and part[1] in indexed and part[4] != ".gguf":
+            continue
+        # A split file opens its siblings itself.
+        if part and part[2] != "00001":
+            continue
+        ways[name] = None
+    return ways
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _with_config(
+    folder: Folder, name: str, layers: tuple[FoundLayer, ...]
+) -> tuple[FoundLayer, ...]:
+    """State the network's class and hyperparameters as its config does."""
+    text = json_text(folder.open(name), _MAX_CONFIG)
+    values = plain_members(text)
+    classes = values.pop("architectures", None)
+    kind = classes[0] if isinstance(classes, list) and len(classes) == 1 else None
+    # A diffusers part names its class; PEFT says only what it adapts.
+    kind = kind or values.pop("_class_name", None) or values.get("peft_type")
+    plain = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in values.items()
+        if key.isidentifier() and not key.startswith("_")
+    }
+    root = FoundLayer("", kind if isinstance(kind, str) else None, attributes=plain)
+    return (root, *(layer for layer in layers if layer.path))
+
+
+def _pipeline(folder: Folder) -> Facts:
+    """Read every part of a pipeline that holds weights, under its folder's name."""
+    named = _part_names(json_text(folder.open(_PIPELINE), _MAX_CONFIG))
+    there = [name for name in folder.folders() if name in named]
+    if len(there) > _MAX_PARTS:
+        raise UnsupportedError("the pipeline has far too many parts", seen=f"{len(there)}")
+    layers: list[FoundLayer] = [FoundLayer("", named[""], attributes={})]
+    tensors: list[FoundTensor] = []
+    notes: list[str] = []
+    accounts = Accounts(0, 0, 0, 0, 0)
+    for name in there:
+        inner = folder.folder(name)
+        if not any(_fits(file, WEIGHT_FILES) for file in inner.files()):
+            continue  # a tokenizer or a scheduler
+        facts = read(inner)
+        layers += (
+            replace(layer, path=f"{name}.{layer.path}" if layer.path else name)
+            for layer in facts.layers
+        )
+        tensors += (
+            replace(t, name=f"{name}.{t.name}", identity=(name, t.identity)) for t in facts.tensors
+        )
+        notes += (f"{name}: {note}" for note in facts.notes)
+        accounts += facts.accounts or Accounts(0, 0, 0, 0, 0)
+    if not tensors:
+        raise SourceError("no part of this pipeline holds weights", seen=", ".join(there[:5]))
+    return Facts(
+        "folder",
+        folder.name,
+        tuple(tensors),
+        tuple(layers),
+        ordered=False,
+        notes=tuple(notes),
+        accounts=accounts,
+    )
+
+
+def _part_names(text: str) -> dict[str, str | None]:
+    """Give the pipeline's own class under "", and the names of its parts."""
+    values = plain_members(text)
+    kind = values.get("_class_name")
+    named: dict[str, str | None] = {"": kind if isinstance(kind, str) else None}
+    for key, value in values.items():
+        # A part is ["library", "class"]; one that is left out is [null, null].
+        if isinstance(value, list) and len(value) == 2 and isinstance(value[1], str):
+            named[key] = value[1]
+    return named

@@ -34,6 +34,18 @@ def safetensors(folder: Path) -> tuple[Path, Arrays]:
     return path, state
 
 
+def npz(folder: Path) -> tuple[Path, Arrays]:
+    path, state = folder / "example.npz", arrays()
+    np.savez(path, **state)
+    return path, state
+
+
+def npy(folder: Path) -> tuple[Path, Arrays]:
+    path, array = folder / "example.npy", arrays()["conv.weight"]
+    np.save(path, array)
+    return path, {"example": array}
+
+
 def torch_zip(folder: Path) -> tuple[Path, Arrays]:
     return _torch(folder, zipped=True)
 
@@ -74,6 +86,8 @@ def model_folder(folder: Path) -> tuple[Path, Arrays]:
 
 WRITERS: dict[str, Writer] = {
     "safetensors": safetensors,
+    "npz": npz,
+    "npy": npy,
     "torch-zip": torch_zip,
     "torch-legacy": torch_legacy,
     "sharded": sharded,

@@ -114,6 +114,21 @@ FORMATS: tuple[Format, ...] = (
         endings=(".safetensors",),
     ),
     Format(
+        "npz",
+        "NumPy arrays in a zip archive (numpy.savez)",
+        "weigh._sources.npz:read",
+        starts=((0, ZIP),),
+        members=("*.npy",),
+        endings=(".npz",),
+    ),
+    Format(
+        "npy",
+        "one NumPy array (numpy.save)",
+        "weigh._sources.npz:read_npy",
+        starts=((0, b"\x93NUMPY"),),
+        endings=(".npy",),
+    ),
+    Format(
         "torch-zip",
         "PyTorch checkpoint (torch.save, since 1.6): a zip around a pickle",
         "weigh._sources.torch_zip:read",

@@ -108,3 +108,14 @@ def test_silero_vad() -> None:
     assert net.counts.tensors == 15
     assert sum(tensor.count or 0 for tensor in net.tensors()) == 309_633
     assert_same_tensors(net, load_file(path))
+
+
+def test_g2p_en() -> None:
+    """A GRU's arrays, as NumPy saved them."""
+    path = real("g2p-en", "g2p_en/checkpoint20.npz")
+    net = weigh.open(path)
+
+    assert (net.format, net.counts.tensors) == ("npz", 12)
+    assert sum(tensor.count or 0 for tensor in net.tensors()) == 834_890
+    with np.load(path) as arrays:
+        assert_same_tensors(net, dict(arrays))

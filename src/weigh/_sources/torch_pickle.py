@@ -11,6 +11,7 @@ from weigh._errors import FormatError, UnsupportedError
 from weigh._facts import Values
 from weigh._sources.bytes import MemoryBytes
 from weigh._sources.derived_values import MetaValues, PerChannelValues, TurnedValues
+from weigh._sources.numpy_types import numpy_type
 from weigh._sources.pickled import Call, Global, Pairs, Persistent
 from weigh._sources.stored import Affine, StoredValues, contiguous_strides, count_of, span_of
 
@@ -35,7 +36,6 @@ STORAGE_DTYPES: dict[str, str] = {
 }
 """The dtype of each class of storage that a checkpoint names."""
 
-_NUMPY_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex", "b": "bool"}
 _MAX_WRAPPING, _MAX_AXES, _MAX_KEY = 8, 64, 100
 
 
@@ -427,12 +427,7 @@ def numpy_dtype(thing: object) -> tuple[DType, bool]:
     if not isinstance(code, str):
         raise FormatError("a NumPy array has no dtype")
     state = thing.states[0] if thing.states else (3, "<")
-    family = _NUMPY_KINDS.get(code[:1], "")
-    size = code[1:] if code[1:].isdecimal() and len(code) < 5 else "0"
-    name = "bool" if family == "bool" else f"{family}{8 * int(size)}"
-    if name not in DTYPES:
-        raise UnsupportedError(f"dtype {code[:20]!r}")
-    return DTYPES[name], isinstance(state, tuple) and state[1] == ">"
+    return numpy_type(code), isinstance(state, tuple) and state[1] == ">"
 
 
 def raw_bytes(thing: object) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weigh._errors import FormatError
 from weigh._sources.bytes import ByteSource
@@ -43,6 +43,7 @@ class Member:
         method: how it is packed; 0 is not at all.
         header: where its local header begins.
         stop: where the next member's header begins, or the directory.
+        crc: the CRC-32 of its bytes when unpacked.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Member:
     method: int
     header: int
     stop: int = 0
+    crc: int = 0
 
 
 def read_directory(source: ByteSource) -> dict[str, Member]:
@@ -68,10 +70,7 @@ def read_directory(source: ByteSource) -> dict[str, Member]:
     if len(names) < len(entries):
         raise FormatError("the archive has two members of one name", seen=_twice(entries))
     places = _stops(entries, start)
-    members = {
-        e.name: Member(e.name, e.size, e.packed, e.method, e.header, places[e.header])
-        for e in entries
-    }
+    members = {e.name: replace(e, stop=places[e.header]) for e in entries}
     if entries:
         _check_last(source, max(members.values(), key=lambda m: m.header))
     elif start:
@@ -213,7 +212,7 @@ def _entries(directory: bytes, count: int) -> Iterator[Member]:
     for _ in range(count):
         if len(directory) - at < _CENTRAL.size:
             raise FormatError("the zip archive's directory ends early")
-        mark, _, _, flags, method, _, _, _, packed, size, *lengths = _CENTRAL.unpack_from(
+        mark, _, _, flags, method, _, _, crc, packed, size, *lengths = _CENTRAL.unpack_from(
             directory, at
         )
         name_length, extra_length, comment, disk, _, _, header = lengths
@@ -228,7 +227,7 @@ def _entries(directory: bytes, count: int) -> Iterator[Member]:
             raise FormatError("the zip archive is one part of several")
         extra = directory[name_at + name_length : name_at + name_length + extra_length]
         size, packed, header = _wide(extra, size, packed, header)
-        yield Member(name, size, packed, method, header)
+        yield Member(name, size, packed, method, header, crc=crc)
     if at != len(directory):
         raise FormatError("the zip archive's directory holds more than its entries")
 

@@ -34,6 +34,28 @@ def safetensors(folder: Path) -> tuple[Path, Arrays]:
     return path, state
 
 
+def gguf(folder: Path) -> tuple[Path, Arrays]:
+    import gguf
+    from gguf import GGMLQuantizationType as Type
+
+    path = folder / "example.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(2)
+    writer.add_token_list(["a", "bc", ""] * 20)
+    state = {"blk.0.attn_q.weight": arrays()["conv.weight"], "norm.weight": arrays()["conv.bias"]}
+    for name, array in state.items():
+        writer.add_tensor(name, array)
+    rows = np.random.default_rng(0).standard_normal((3, 64)).astype("f4")
+    blocks = gguf.quants.quantize(rows, Type.Q4_0)
+    writer.add_tensor("output.weight", blocks, raw_dtype=Type.Q4_0)
+    state["output.weight"] = gguf.quants.dequantize(blocks, Type.Q4_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path, state
+
+
 def npz(folder: Path) -> tuple[Path, Arrays]:
     path, state = folder / "example.npz", arrays()
     np.savez(path, **state)
@@ -86,6 +108,7 @@ def model_folder(folder: Path) -> tuple[Path, Arrays]:
 
 WRITERS: dict[str, Writer] = {
     "safetensors": safetensors,
+    "gguf": gguf,
     "npz": npz,
     "npy": npy,
     "torch-zip": torch_zip,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["bool", "int", "uint", "float", "complex", "quantized"]
+Family = Literal["bool", "int", "uint", "float", "complex", "quantized", "blocks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +14,18 @@ class DType:
 
     Attributes:
         name: PyTorch's name without ``torch.``; where PyTorch has none, one in its manner.
-        bits: the size of one value in bits; 4 and 6 are packed without gaps.
+        bits: the size of one value in bits; 4 and 6 are packed without gaps. Of values that are
+            quantized in blocks, the whole bits that each takes.
         family: what sort of number it is.
+        block: how many values are stored together, with scales of their own; 1 for most types.
+        block_bytes: the bytes of such a block.
     """
 
     name: str
     bits: int
     family: Family
+    block: int = 1
+    block_bytes: int = 0
 
     def __str__(self) -> str:
         return self.name
@@ -32,6 +37,8 @@ class DType:
 
     def size_of(self, count: int) -> int:
         """Give the bytes that ``count`` values take, rounded up to whole bytes."""
+        if self.block > 1:
+            return -(-count // self.block) * self.block_bytes
         return (count * self.bits + 7) // 8
 
 
@@ -57,7 +64,20 @@ _BITS: dict[Family, dict[str, int]] = {
     "quantized": {"quint4x2": 4, "qint8": 8, "quint8": 8, "qint32": 32},
 }
 
+_BLOCKS = {
+    "q1_0": (128, 18), "q4_0": (32, 18), "q4_1": (32, 20), "q5_0": (32, 22), "q5_1": (32, 24),
+    "q8_0": (32, 34), "q8_1": (32, 40), "q2_k": (256, 84), "q3_k": (256, 110), "q4_k": (256, 144),
+    "q5_k": (256, 176), "q6_k": (256, 210), "q8_k": (256, 292), "iq1_s": (256, 50),
+    "iq1_m": (256, 56), "iq2_xxs": (256, 66), "iq2_xs": (256, 74), "iq2_s": (256, 82),
+    "iq3_xxs": (256, 98), "iq3_s": (256, 110), "iq4_nl": (32, 18), "iq4_xs": (256, 136),
+    "tq1_0": (256, 54), "tq2_0": (256, 66), "mxfp4": (32, 17), "nvfp4": (64, 36),
+}  # fmt: skip
+"""llama.cpp's types: how many values are in a block, and how many bytes."""
+
 DTYPES: dict[str, DType] = {
     name: DType(name, bits, family) for family, rows in _BITS.items() for name, bits in rows.items()
+} | {
+    name: DType(name, size * 8 // count, "blocks", count, size)
+    for name, (count, size) in _BLOCKS.items()
 }
 """Every dtype Weigh knows, by name."""

@@ -143,7 +143,13 @@ def _linear_map(into: int, out: int) -> Iterator[str]:
 def _standing(tensor: Tensor) -> Iterator[str]:
     if tensor.tied_to is not None:
         yield f"It is tied: the same tensor as {tensor.tied_to}."
-    if isinstance(tensor, Parameter):
+    if tensor.dtype.block > 1:
+        block, size = tensor.dtype.block, tensor.dtype.block_bytes
+        yield (
+            f"It is quantized: every {block} values take {size} bytes, {size * 8 / block:.4g} bits "
+            "each, and are dequantized when they are read."
+        )
+    elif isinstance(tensor, Parameter):
         if tensor.learnable:
             said = (
                 "" if tensor.learnable_status == "stated" else " (inferred: the file does not say)"

@@ -114,6 +114,14 @@ FORMATS: tuple[Format, ...] = (
         endings=(".safetensors",),
     ),
     Format(
+        "gguf",
+        "GGUF (llama.cpp): a header, then tensors, most of them quantized in blocks",
+        "weigh._sources.gguf:read",
+        starts=((0, b"GGUF"),),
+        endings=(".gguf",),
+        extra="gguf",
+    ),
+    Format(
         "npz",
         "NumPy arrays in a zip archive (numpy.savez)",
         "weigh._sources.npz:read",

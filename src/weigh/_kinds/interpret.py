@@ -354,7 +354,8 @@ def _form(
     role = found.role or _role_in_packing(local, packed)
     role = role or role_by_name(local, dtype, rank, node.own, f".{node.path}", shape)
     learnable = found.learnable
-    if learnable is None and role == "parameter":
+    # Blocks of quantized values were learned as other numbers: whether they still are, nobody says.
+    if learnable is None and role == "parameter" and dtype.family != "blocks":
         learnable = dtype.learnable
     kind, hypers = reading.kind, Hypers(reading.hypers)
     # A magnitude or a mask has the weight's axes, but no output is computed from it alone.

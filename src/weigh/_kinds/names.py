@@ -10,6 +10,14 @@ from weigh._dtypes import DType
 from weigh._facts import Role
 
 _PURPOSES: tuple[tuple[str, str], ...] = (
+    (r"blk\.#\.attn_q", "query projection"),
+    (r"blk\.#\.attn_k", "key projection"),
+    (r"blk\.#\.attn_v", "value projection"),
+    (r"blk\.#\.attn_output", "attention output projection"),
+    (r"blk\.#\.ffn_gate", "feed-forward gate"),
+    (r"blk\.#\.ffn_up", "feed-forward, going wider"),
+    (r"blk\.#\.ffn_down", "feed-forward, coming back"),
+    (r"token_embd", "token embedding"),
     (r"(c_attn|qkv|qkv_proj|query_key_value|wqkv|to_qkv|in_proj_qkv|attn_qkv)", "query, key and value projections, packed"),
     (r"(attn|attention|self|crossattention)\.(q_lin|q|query|q_proj|to_q|wq|q_attn|query_proj)|(q_proj|to_q|wq)", "query projection"),
     (r"(attn|attention|self|crossattention)\.(k_lin|k|key|k_proj|to_k|wk|key_proj)|(k_proj|to_k|wk)", "key projection"),
@@ -35,7 +43,7 @@ _PURPOSE = re.compile(
 
 _EMBEDDING = re.compile(
     r"(?:^|[._])(?:(?:tok|token|word|position|pos|positional|segment|type|char|subword|lm)s?"
-    r"_?(?:type_?)?emb(?:ed(?:ding)?s?)?|embed_(?:tokens|positions|in)|wte|wpe|shared"
+    r"_?(?:type_?)?emb(?:d|ed(?:ding)?s?)?|embed_(?:tokens|positions|in)|wte|wpe|shared"
     r"|relative_attention_bias|lookup)\d*$"
     r"|(?:^|\.)(?:embed(?:ding|dings|s)?|emb)\d*$|(?:^|\.)embeddings\.(?!\w*(?:proj|norm|lin))\w+$",
     re.IGNORECASE,

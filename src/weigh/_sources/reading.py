@@ -29,6 +29,17 @@ def read_file(source: ByteSource) -> Facts:
         raise error.at(source.name) from None
 
 
+def source_beside(source: ByteSource) -> Folder:
+    """Give the folder that a file lies in.
+
+    Raises:
+        SourceError: it lies in none.
+    """
+    if source.beside is None:
+        raise SourceError("it is one of several files, and the others are not here")
+    return source.beside
+
+
 def read_files(folder: Folder, paths: Sequence[str]) -> list[Facts]:
     """Read several files of a folder; from a far place all of them at the same time.
 

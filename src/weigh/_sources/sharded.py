@@ -16,7 +16,7 @@ from weigh._sources.flat_json import Cursor
 from weigh._sources.folder import Folder, check_inside
 from weigh._sources.json_file import json_text
 from weigh._sources.parts import cleaner
-from weigh._sources.reading import read_files
+from weigh._sources.reading import read_files, source_beside
 
 _MAX_INDEX = 100_000_000
 _MAX_FILES = 10_000
@@ -46,10 +46,7 @@ def read(source: ByteSource) -> Facts:
         SourceError: a file is missing, or its reader refuses it.
     """
     index = parse_index(json_text(source, _MAX_INDEX))
-    folder = source.beside
-    if folder is None:
-        raise SourceError("an index alone holds no tensors", do="Name it where its files are.")
-    parts = _parts(folder, index)
+    parts = _parts(source_beside(source), index)
     tensors: list[FoundTensor] = []
     notes: list[str] = []
     for name, facts in parts.items():

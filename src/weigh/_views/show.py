@@ -83,6 +83,8 @@ def _row(row: Row, written: dict[Form, tuple[str, ...]]) -> tuple[str, ...]:
 def role_text(tensor: Tensor) -> str:
     """Say what a tensor is: a parameter is learnable or frozen."""
     if tensor.role == "parameter":
+        if tensor.learnable is None:
+            return "quantized"
         return "learnable" if tensor.learnable else "frozen"
     return "packed" if tensor.packed else tensor.role
 

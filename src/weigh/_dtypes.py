@@ -64,7 +64,7 @@ _BITS: dict[Family, dict[str, int]] = {
     "quantized": {"quint4x2": 4, "qint8": 8, "quint8": 8, "qint32": 32},
 }
 
-_BLOCKS = {
+_BLOCK_SIZES = {
     "q1_0": (128, 18), "q4_0": (32, 18), "q4_1": (32, 20), "q5_0": (32, 22), "q5_1": (32, 24),
     "q8_0": (32, 34), "q8_1": (32, 40), "q2_k": (256, 84), "q3_k": (256, 110), "q4_k": (256, 144),
     "q5_k": (256, 176), "q6_k": (256, 210), "q8_k": (256, 292), "iq1_s": (256, 50),
@@ -76,8 +76,11 @@ _BLOCKS = {
 
 DTYPES: dict[str, DType] = {
     name: DType(name, bits, family) for family, rows in _BITS.items() for name, bits in rows.items()
-} | {
-    name: DType(name, size * 8 // count, "blocks", count, size)
-    for name, (count, size) in _BLOCKS.items()
 }
-"""Every dtype Weigh knows, by name."""
+"""Every dtype of single numbers, by name."""
+
+BLOCKS: dict[str, DType] = {
+    name: DType(name, size * 8 // count, "blocks", count, size)
+    for name, (count, size) in _BLOCK_SIZES.items()
+}
+"""Every dtype of values that are quantized in blocks, by name."""

@@ -18,17 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weigh
-from weigh._dtypes import DTYPES
+from weigh._dtypes import BLOCKS, DTYPES
 from weigh._errors import SourceError, UnsupportedError, WeighError
 from weigh._index import Region
 from weigh._sources.bytes import MemoryBytes
 from weigh._sources.gguf import _TYPES, read
 
-BLOCKED = [
-    kind
-    for kind in gguf.quants._type_traits
-    if kind.name.lower() in DTYPES and gguf.GGML_QUANT_SIZES[kind][0] > 1
-]
+BLOCKED = [kind for kind in gguf.quants._type_traits if kind.name.lower() in BLOCKS]
 
 
 def write(
@@ -60,8 +56,9 @@ def blocks(kind: Type, *shape: int, seed: int = 0) -> np.ndarray:
 def test_the_table_of_types_is_llama_cpps() -> None:
     for number, name in _TYPES.items():
         block, size = gguf.GGML_QUANT_SIZES[Type(number)]
-        assert DTYPES[name].size_of(block * 7) == size * 7, name
-        assert DTYPES[name].block in (block, 1), name
+        dtype = (DTYPES | BLOCKS)[name]
+        assert dtype.size_of(block * 7) == size * 7, name
+        assert dtype.block in (block, 1), name
 
 
 @pytest.mark.parametrize("kind", BLOCKED, ids=lambda kind: kind.name)
@@ -335,3 +332,9 @@ def test_a_large_vocabulary_is_passed_over(tmp_path: Path) -> None:
     assert net.metadata["k"] == "150,000 values: token0, token1, token2, token3"
     # Building them takes seconds; this only catches that, on the slowest machine.
     assert time.perf_counter() - started < 2
+
+
+def test_an_empty_tensor_of_enormous_axes_is_one_line() -> None:
+    facts = read(MemoryBytes(padded(head(1) + tensor(shape=(2**62, 0), kind=2))))
+    with pytest.raises(WeighError, match="cannot be shown as an array"):
+        facts.tensors[0].values.read(Region.whole((0, 2**62)))

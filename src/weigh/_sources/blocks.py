@@ -62,12 +62,12 @@ class BlockValues:
         """
         import numpy as np  # loaded only when values are read
 
-        if 0 in region.counts:
-            return np.zeros(region.shape, np.float32)
         try:
-            return self._read(region)
+            return np.zeros(region.shape, np.float32) if 0 in region.counts else self._read(region)
         except MemoryError:
             raise too_large() from None
+        except ValueError as error:  # an axis longer than NumPy's may be, of an empty tensor
+            raise ValuesError("the values cannot be shown as an array", seen=str(error)) from None
 
     def _read(self, region: Region) -> np.ndarray[Any, Any]:
         import numpy as np

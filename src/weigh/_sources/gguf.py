@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from weigh._dtypes import DTYPES, DType
+from weigh._dtypes import BLOCKS, DTYPES, DType
 from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Accounts, Facts, FoundLayer, FoundTensor, Values
 from weigh._sources.blocks import BlockValues
@@ -164,7 +164,8 @@ def _dtype(listed: Listed) -> DType:
             f"tensor {listed.name[:100]!r} is of a type that Weigh does not know",
             seen=f"{listed.kind:,}",
         )
-    return DTYPES[_TYPES[listed.kind]]
+    name = _TYPES[listed.kind]
+    return DTYPES.get(name) or BLOCKS[name]
 
 
 def _root(values: dict[str, object]) -> FoundLayer:

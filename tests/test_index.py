@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import weigh
 from weigh._errors import IndexingError
 from weigh._index import Region, parse_index
 
@@ -105,3 +107,34 @@ def test_an_index_that_does_not_fit_says_why(
 ) -> None:
     with pytest.raises(IndexingError, match=complaint):
         Region.of(index, shape)
+
+
+WHOLE = [np.int64(1), np.uint8(1), np.array(1), torch.tensor(1)]
+
+
+@pytest.mark.parametrize("one", WHOLE, ids=lambda one: f"{type(one).__name__} {one.dtype}")
+def test_whole_numbers_of_any_kind_index_tensors_and_layers(one: Any) -> None:
+    network = weigh.open({"0.weight": np.eye(2), "1.weight": np.arange(12.0).reshape(3, 4)})
+    tensor = network["1.weight"]
+    plain = np.arange(12.0).reshape(3, 4)
+    for index, same in [(one, 1), ((0, one), (0, 1)), (slice(one, None), slice(1, None)),
+                        (slice(None, None, one), slice(None, None, 1))]:  # fmt: skip
+        np.testing.assert_array_equal(tensor[index].read(), plain[same])
+        assert tensor[index].name == tensor[same].name
+        assert tensor[index].text()
+    assert network[one].path == "1"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [slice(None, 1.5), slice("a"), np.True_, torch.tensor(True), torch.tensor([1]), 1.0, "x",
+     slice(None, None, True), None],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_no_whole_number_is_one_clear_line(wrong: Any) -> None:
+    network = weigh.open({"1.weight": np.arange(12.0).reshape(3, 4)})
+    with pytest.raises(weigh.IndexingError, match=r"whole numbers|integers"):
+        network["1.weight"][wrong]
+    if not isinstance(wrong, str):
+        with pytest.raises(weigh.UsageError, match="a name or a whole number"):
+            network[wrong]

@@ -234,3 +234,17 @@ def test_a_part_of_a_network_starts_its_names_anew() -> None:
 def test_what_is_no_network_is_refused(source: object) -> None:
     with pytest.raises(weigh.WeighError):
         weigh.open(source)
+
+
+def test_named_modules_and_buffers_take_pytorchs_arguments_by_place() -> None:
+    module = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2))
+    module.append(module[0])
+    network = weigh.open(module)
+    for arguments in [(None, "p", False), (None, "p"), (set(), "", True)]:
+        ours = [name for name, _ in network.named_modules(*arguments)]
+        assert ours == [name for name, _ in module.named_modules(*arguments)]
+    for arguments in [("", False), ("p", True, False), ("p",)]:
+        ours = [name for name, _ in network.named_buffers(*arguments)]
+        assert ours == [name for name, _ in module.named_buffers(*arguments)]
+    left_out = [name for name, _ in network.named_modules({network["1"]})]
+    assert left_out == [name for name, _ in module.named_modules({module[1]})]

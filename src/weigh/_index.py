@@ -6,7 +6,7 @@ import operator
 import re
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Self
+from typing import Any, Self
 
 from weigh._errors import IndexingError
 
@@ -105,7 +105,7 @@ class Region:
             IndexingError: the index does not fit ``self.shape``.
         """
         axes = [axis for axis, kept in enumerate(self.kept) if kept]
-        parts = _expand(index if isinstance(index, tuple) else (index,), self.shape)
+        parts = _expand(plain_index(index), self.shape)
         starts, counts = list(self.starts), list(self.counts)
         steps, kept_flags = list(self.steps), list(self.kept)
         for position, (axis, part) in enumerate(zip(axes, parts, strict=True)):
@@ -129,25 +129,59 @@ class Region:
         return type(self)(tuple(starts), tuple(counts), tuple(steps), tuple(kept_flags))
 
 
+def whole(number: Any) -> int:
+    """Take a whole number of any kind (NumPy's, a tensor of no axes) as a plain one.
+
+    Raises:
+        TypeError: it is none: a truth value, an array with axes, a fraction.
+
+    Examples:
+        >>> import numpy
+        >>> whole(numpy.int64(3))
+        3
+    """
+    if isinstance(number, bool) or getattr(number, "shape", ()) != ():
+        raise TypeError(type(number).__name__)
+    if str(getattr(number, "dtype", "")).endswith("bool"):
+        raise TypeError("bool")
+    return operator.index(number)
+
+
+def plain_index(index: Index) -> tuple[int | slice | EllipsisType, ...]:
+    """Write an index with plain Python numbers, one part for each axis it speaks of.
+
+    Raises:
+        IndexingError: a part is no integer, slice or ``...``.
+    """
+    return tuple(map(_plain, index if isinstance(index, tuple) else (index,)))
+
+
 def _plain(part: object) -> int | slice | EllipsisType:
-    """Take an integer of any kind (NumPy's too) as a plain one."""
-    if isinstance(part, slice | EllipsisType):
+    if isinstance(part, EllipsisType):
         return part
+    if isinstance(part, slice):
+        return slice(*map(_bound, (part.start, part.stop, part.step)))
     try:
-        if not isinstance(part, bool):
-            return operator.index(part)  # type: ignore[arg-type]
+        return whole(part)
     except TypeError:
-        pass
-    raise IndexingError(
-        "a tensor is indexed by integers, slices and '...'", seen=type(part).__name__
-    )
+        raise IndexingError(
+            "a tensor is indexed by integers, slices and '...'", seen=type(part).__name__
+        ) from None
+
+
+def _bound(number: object) -> int | None:
+    if number is None:
+        return None
+    try:
+        return whole(number)
+    except TypeError:
+        raise IndexingError("a slice is made of whole numbers", seen=f"{number!r:.40}") from None
 
 
 def _expand(
     index: tuple[int | slice | EllipsisType, ...], shape: tuple[int, ...]
 ) -> list[int | slice]:
     """Fill an index up to one part for each axis of the shape."""
-    index = tuple(map(_plain, index))
     given = sum(part is not ... for part in index)
     if given < len(index) - 1:
         raise IndexingError("'...' may stand once in an index")

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from weigh._errors import UnknownNameError, UsageError, printable
 from weigh._facts import Role
+from weigh._index import whole
 from weigh._names import did_you_mean
 from weigh._tensor import Parameter, Status, Tensor
 
@@ -61,6 +62,8 @@ class Layer:
     _tensors: Mapping[str, Tensor] = field(default_factory=dict)
     _layers: Mapping[str, Layer | None] = field(default_factory=dict)
     _describe: Callable[[], str] | None = None
+    _say: Callable[[], str] | None = None
+    _identity: Hashable = None
 
     @classmethod
     def _of(cls, **fields: Any) -> Self:
@@ -70,17 +73,26 @@ class Layer:
         return made
 
     def named_modules(
-        self, prefix: str = "", *, remove_duplicate: bool = True
+        self,
+        memo: set[Layer] | None = None,
+        prefix: str = "",
+        remove_duplicate: bool = True,  # noqa: FBT001, FBT002 - as PyTorch has it
     ) -> Iterator[tuple[str, Layer]]:
-        """Go through this layer and all below it, with their paths, in PyTorch's order."""
-        met: set[str] = set()
+        """Go through this layer and all below it, with their paths, in PyTorch's order.
+
+        Args:
+            memo: layers to leave out.
+            prefix: what all paths begin with.
+            remove_duplicate: whether to give a layer that stands in two places once.
+        """
+        met: set[Hashable] = {layer._itself for layer in memo or ()}
         stack: list[tuple[str, Layer]] = [(prefix, self)]
         while stack:
             path, layer = stack.pop()
             if remove_duplicate:
-                if layer._first_path in met:
+                if layer._itself in met:
                     continue
-                met.add(layer._first_path)
+                met.add(layer._itself)
             yield path, layer
             if layer._layers:
                 below = [
@@ -91,8 +103,8 @@ class Layer:
                 stack.extend(reversed(below))
 
     @property
-    def _first_path(self) -> str:
-        return self.path if self.same_as is None else self.same_as
+    def _itself(self) -> Hashable:
+        return self.path if self._identity is None else self._identity
 
     def modules(self) -> Iterator[Layer]:
         """Go through this layer and all below it, each once."""
@@ -100,10 +112,10 @@ class Layer:
 
     def named_children(self) -> Iterator[tuple[str, Layer]]:
         """Go through the layers right below this one, with their names, each once."""
-        met: set[str] = set()
+        met: set[Hashable] = set()
         for name, layer in self._layers.items():
-            if layer is not None and layer._first_path not in met:
-                met.add(layer._first_path)
+            if layer is not None and layer._itself not in met:
+                met.add(layer._itself)
                 yield name, layer
 
     def children(self) -> Iterator[Layer]:
@@ -127,7 +139,10 @@ class Layer:
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(
-        self, prefix: str = "", *, recurse: bool = True, remove_duplicate: bool = True
+        self,
+        prefix: str = "",
+        recurse: bool = True,  # noqa: FBT001, FBT002 - as PyTorch has it
+        remove_duplicate: bool = True,  # noqa: FBT001, FBT002
     ) -> Iterator[tuple[str, Tensor]]:
         """Go through the buffers with their names: what is stored but not learned."""
         return self._members("buffer", prefix, recurse=recurse, remove_duplicate=remove_duplicate)
@@ -155,15 +170,12 @@ class Layer:
     def _walk(self, prefix: str, *, recurse: bool) -> Iterator[tuple[str, Layer]]:
         if not recurse:
             return iter([(prefix, self)])
-        return self.named_modules(prefix, remove_duplicate=False)
+        return self.named_modules(None, prefix, remove_duplicate=False)
 
     def __getitem__(self, name: str | int) -> Layer | Tensor:
         """Find a layer or a tensor by its name or dotted path; an int counts the children."""
-        if isinstance(name, bool) or not isinstance(name, str | int):
-            raise UsageError(
-                "a layer is indexed by a name or a whole number", seen=type(name).__name__
-            )
-        if isinstance(name, int):
+        if not isinstance(name, str):
+            name = _place(name)
             children = list(self)
             if not -len(children) <= name < len(children):
                 raise UnknownNameError(
@@ -236,6 +248,19 @@ class Layer:
 
     def __repr__(self) -> str:
         return self._describe() if self._describe is not None else layer_text(self)
+
+    def __str__(self) -> str:
+        return self._say() if self._say is not None else repr(self)
+
+
+def _place(index: object) -> int:
+    """Take a whole number of any kind, NumPy's too."""
+    try:
+        return whole(index)
+    except TypeError:
+        raise UsageError(
+            "a layer is indexed by a name or a whole number", seen=type(index).__name__
+        ) from None
 
 
 def layer_text(layer: Layer, *, comments: bool = True) -> str:

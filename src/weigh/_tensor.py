@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from math import inf, prod
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal
 
 from weigh._dtypes import DType
 from weigh._errors import ValuesError
 from weigh._facts import Extent, Role, Values
-from weigh._index import Index, Region
+from weigh._index import Index, Region, plain_index
 
 if TYPE_CHECKING:
     import numpy as np
@@ -222,6 +223,7 @@ class Tensor:
         """Take a slice, lazily: integers, slices with a positive step, ``...``."""
         if self.shape is None:
             raise ValuesError(f"{self.name} has no shape before the layer's first input")
+        index = plain_index(index)
         region = Region.of(index, self.shape)
         kept = tuple(
             Axis(axis.name, count, axis.meaning, axis.formula)
@@ -240,7 +242,7 @@ class Tensor:
                 device=self.device,
             ),
             layer=self.layer,
-            quantization=self.quantization,
+            quantization=_scheme(self.values, self.quantization, region),
         )
 
     def read(self) -> np.ndarray[Any, Any]:
@@ -325,9 +327,30 @@ class _Slice:
         inner = self.region.then(region.slices)
         return self.whole.read(inner)
 
+    def scheme(self, region: Region) -> str | None:
+        return _scheme_of(self.whole, self.region.then(region.slices))
 
-def _index_text(index: Index) -> str:
-    parts = index if isinstance(index, tuple) else (index,)
+
+def _scheme(values: Values, quantization: str | None, region: Region) -> str | None:
+    """Tell the quantization of a slice: its own scales, where there is one for each channel."""
+    if quantization is None or ", axis=" not in quantization:
+        return quantization
+    own = _scheme_of(values, region)
+    if own is not None:
+        return own
+    told, _, axis = quantization.rpartition(", axis=")
+    if not axis.isdecimal() or not region.kept[int(axis)]:
+        return told
+    return f"{told}, axis={sum(region.kept[: int(axis)])}"
+
+
+def _scheme_of(values: Values, region: Region) -> str | None:
+    """Ask values that know their scales for those of a region."""
+    ask = getattr(values, "scheme", None)
+    return None if ask is None else ask(region)
+
+
+def _index_text(parts: tuple[int | slice | EllipsisType, ...]) -> str:
     return ", ".join(
         "..."
         if part is ...

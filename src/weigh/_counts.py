@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from weigh._dtypes import DType
+from weigh._covered import NOTHING, Span, Stored, covered
 
 if TYPE_CHECKING:
     from weigh._tensor import Tensor
@@ -33,6 +33,8 @@ class Counts:
         bytes_by_role: the bytes of the tensors of each role, shared memory once within a role.
         at_least: True when a lazy layer has not seen its first input, so that the numbers are
             lower bounds.
+        at_most: True when views with very many gaps overlap, so that ``unique_storage`` and
+            the bytes are upper bounds.
     """
 
     tensors: int
@@ -46,6 +48,7 @@ class Counts:
     buffers: int
     bytes_by_role: dict[str, int]
     at_least: bool
+    at_most: bool = False
 
     @classmethod
     def of(cls, tensors: Iterable[Tensor]) -> Counts:
@@ -76,14 +79,15 @@ class Counts:
             tensors=len(rows),
             parameters=parameters.count,
             by_path=by_path,
-            unique_storage=stored.get("parameter", (0, 0))[0],
+            unique_storage=stored.get("parameter", NOTHING).values,
             logical=logical,
-            bytes=(together or next(iter(stored.values()), (0, 0)))[1],
+            bytes=(together or next(iter(stored.values()), NOTHING)).bytes,
             trainable=learnable[True],
             frozen=learnable[False],
             buffers=buffers.count,
-            bytes_by_role={role: size for role, (_, size) in stored.items()},
+            bytes_by_role={role: one.bytes for role, one in stored.items()},
             at_least=at_least,
+            at_most=any(one.at_most for one in (*stored.values(), together or NOTHING)),
         )
 
 
@@ -100,7 +104,7 @@ class _Pool:
         self.count = 0
         self._seen: set[Hashable] = set()
         self._loose = (0, 0)
-        self._shared: defaultdict[Hashable, list[_Span]] = defaultdict(list)
+        self._shared: defaultdict[Hashable, list[Span]] = defaultdict(list)
 
     def add(self, tensor: Tensor, count: int) -> bool:
         """Take a tensor unless it was taken before, maybe under another name; say which."""
@@ -114,8 +118,10 @@ class _Pool:
             values, size = self._loose
             self._loose = (values + count, size + (tensor.bytes or 0))
         else:
-            storage, start, stop, distinct, _ = extent
-            self._shared[storage].append((start, stop, distinct, tensor._form.dtype))
+            beside = extent.beside
+            if beside:
+                self._loose = (self._loose[0], self._loose[1] + beside)
+            self._shared[extent.storage].append((extent, tensor._form.dtype))
         return True
 
     @classmethod
@@ -128,34 +134,12 @@ class _Pool:
                 both._shared[storage].extend(spans)
         return both
 
-    def stored(self) -> tuple[int, int]:
+    def stored(self) -> Stored:
         """Count the different values and the bytes behind the tensors, shared memory once."""
         values, size = self._loose
+        at_most = False
         for spans in self._shared.values():
-            more = _covered(spans)
-            values, size = values + more[0], size + more[1]
-        return values, size
-
-
-_Span = tuple[int, int, int, DType]
-"""The first byte of a storage that a tensor touches, one past the last, distinct values, dtype."""
-
-
-def _covered(spans: list[_Span]) -> tuple[int, int]:
-    """Give the values and bytes that some views of one storage touch together.
-
-    A view with gaps (a column of a matrix) touches fewer values than its span holds; several
-    views are at most the union of their spans.
-    """
-    if len(spans) == 1:
-        start, stop, distinct, dtype = spans[0]
-        return distinct, min(stop - start, dtype.size_of(distinct))
-    dtypes = {span[:3]: span[3] for span in spans}
-    length, end = 0, -1
-    for start, stop, _ in sorted(dtypes):
-        length += max(0, stop - max(start, end))
-        end = max(end, stop)
-    distinct = sum(n for _, _, n in dtypes)
-    count = min(distinct, length * 8 // min(dtype.bits for dtype in dtypes.values()))
-    size = min(length, sum(dtype.size_of(n) for (_, _, n), dtype in dtypes.items()))
-    return count, size
+            more = covered(spans)
+            values, size = values + more.values, size + more.bytes
+            at_most = at_most or more.at_most
+        return Stored(values, size, at_most)

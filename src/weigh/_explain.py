@@ -52,20 +52,27 @@ def explain_network(network: Network, name: str) -> list[Explanation]:
     """
     found = network[name]
     if isinstance(found, Tensor):
-        return [_explanation(network, found)]
-    own = [t for t in found.tensors() if t.layer == found.path and t in found._tensors.values()]
+        return [_explanation(network, found, _holder(network, found))]
+    own = list(found._tensors.values())
     if not own:
         below = [t.name for t in found.tensors()][:3]
         raise UnknownNameError(
             f"layer {name!r} holds no tensor of its own",
             do=f"Try {' or '.join(map(repr, below))}." if below else "",
         )
-    return [_explanation(network, tensor) for tensor in own]
+    return [_explanation(network, tensor, found) for tensor in own]
 
 
-def _explanation(network: Network, tensor: Tensor) -> Explanation:
+def _holder(network: Network, tensor: Tensor) -> Layer:
+    """Find the layer that holds a tensor; two may have one path where names hold dots."""
     found = network._find(tensor.layer) if tensor.layer else network
-    layer = found if isinstance(found, Layer) else network
+    if isinstance(found, Layer) and tensor in found._tensors.values():
+        return found
+    layers = (layer for _, layer in network.named_modules(remove_duplicate=False))
+    return next((layer for layer in layers if tensor in layer._tensors.values()), network)
+
+
+def _explanation(network: Network, tensor: Tensor, layer: Layer) -> Explanation:
     return Explanation(
         tensor=tensor,
         layer=layer,

@@ -28,6 +28,9 @@ class Extent(NamedTuple):
         distinct: how many different stored values it has (fewer than its shape says when a
             stride is 0).
         storage_bytes: the size of the whole storage, of which the tensor may be a small view.
+        axes: the size and the stride in values of each axis, where there are gaps between the
+            values; () where there are none, or nobody says.
+        beside: the bytes of what tells where values belong: the indices of a sparse tensor.
     """
 
     storage: Hashable
@@ -35,6 +38,8 @@ class Extent(NamedTuple):
     stop: int
     distinct: int
     storage_bytes: int
+    axes: tuple[tuple[int, int], ...] = ()
+    beside: int = 0
 
 
 class Values(Protocol):
@@ -83,6 +88,8 @@ class FoundTensor:
             (``"quantization_scheme=torch.per_tensor_affine, scale=0.1, zero_point=3"``).
         packed: True for a weight that its layer keeps packed (dynamic int8), not as a Parameter.
         device: where a live tensor lives.
+        layer: the place in ``Facts.layers`` of the layer that holds it; None where only its
+            name tells.
     """
 
     name: str
@@ -93,6 +100,7 @@ class FoundTensor:
     quantization: str | None = None
     packed: bool = False
     device: str = "cpu"
+    layer: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,9 +128,13 @@ class FoundLayer:
         made_by: the class; layers of one class share it.
         attributes: the constructor's arguments as far as they can be read off the layer,
             in the constructor's order.
-        describe: gives what PyTorch prints for it, where the layer is live.
+        describe: gives its ``repr``, where the layer is live.
         same_as: the path under which this very layer was met first, if it was.
         absent: True for a slot that holds no layer (PyTorch prints ``None``).
+        parent: the place in ``Facts.layers`` of the layer right above; None where only the path
+            tells. Its own name is what its path adds to its parent's, dots and all.
+        identity: two layers with equal identities are one; None where the path tells them apart.
+        say: gives its ``str``, where that is another text than its ``repr``.
     """
 
     path: str
@@ -132,6 +144,9 @@ class FoundLayer:
     describe: Callable[[], str] | None = None
     same_as: str | None = None
     absent: bool = False
+    parent: int | None = None
+    identity: Hashable = None
+    say: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,22 +67,56 @@ def tensor_text(
     if shape is None:
         return f"<Uninitialized{'Parameter' if parameter else 'Buffer'}>"
     place = device.partition(":")[0]
-    unseen = place == "meta" or 0 in shape
-    if unseen:
-        body = "..." if place == "meta" else "[]"
+    parts = _parts_of(values)
+    unseen = parts is None and (place == "meta" or 0 in shape)
+
+    def write(part: Values, indent: int) -> str:
+        size = part.shape or ()
+        if place == "meta" or 0 in size:
+            return "..." if place == "meta" else "[]"
+        page = _Page(size, line_width, edge_items, math.prod(size) > threshold, indent)
+        return page.write(part, precision)
+
+    stored: list[str] = []
+    if parts is None:
+        body = write(values, len(_OPENING))
     else:
-        page = _Page(shape, line_width, edge_items, cut=math.prod(shape) > threshold)
-        body = page.write(values, precision)
+        body, stored = _sparse(parts, write, seen=place != "meta")
     sized = quantization is not None or place == "meta" or _needs_size(shape, edge_items)
     suffixes = [
         *([f"device='{device}'"] if place != "cpu" else []),
-        *([f"size={tuple(shape)}"] if sized else []),
+        *([f"size={tuple(shape)}"] if sized or parts is not None else []),
+        *stored,
         *_dtype_suffix(values.dtype, unseen=unseen),
         *(_QUANTIZATION_PARTS.split(quantization) if quantization else []),
+        *([f"layout={values.layout}"] if parts is not None else []),  # type: ignore[attr-defined]
         *(["requires_grad=True"] if requires_grad else []),
     ]
-    text = _with_suffixes(_OPENING + body, suffixes, line_width)
+    # PyTorch begins a line there for coordinates, and for no other sort of sparse tensor.
+    new_line = parts is not None and len(parts) == 2
+    text = _with_suffixes(_OPENING + body, suffixes, line_width, new_line=new_line)
     return f"Parameter containing:\n{text}" if parameter else text
+
+
+def _parts_of(values: Values) -> dict[str, Values] | None:
+    """Give what a sparse tensor is printed as, by name; None for any other."""
+    parts = getattr(values, "parts", None)
+    return None if parts is None else parts()
+
+
+def _sparse(
+    parts: dict[str, Values], write: Callable[[Values, int], str], *, seen: bool
+) -> tuple[str, list[str]]:
+    """Write the tensors that make up a sparse one, and count the values that are stored."""
+    lines = []
+    for name, part in parts.items():
+        opening = f"{name}=tensor("
+        shape = part.shape or ()
+        size = f", size={shape}" if 0 in shape or not seen else ""
+        lines.append(f"{opening}{write(part, len(_OPENING) + len(opening))}{size})")
+    *_, places, _ = parts.values()
+    stored = [f"nnz={(places.shape or (0,))[-1]}"] if seen and len(parts) > 1 else []
+    return (",\n" + " " * len(_OPENING)).join(lines), stored
 
 
 def _needs_size(shape: tuple[int, ...], edge_items: int) -> bool:
@@ -99,12 +133,15 @@ def _dtype_suffix(dtype: DType, *, unseen: bool) -> list[str]:
     return [f"dtype={'' if dtype.name in _UNKNOWN_TO_TORCH else 'torch.'}{dtype.name}"]
 
 
-def _with_suffixes(text: str, suffixes: Sequence[str], line_width: int) -> str:
+def _with_suffixes(
+    text: str, suffixes: Sequence[str], line_width: int, *, new_line: bool = False
+) -> str:
     """Close the text with its suffixes, each on a new line when the last one has no room."""
     # PyTorch counts two characters too many for the last line of numbers.
     used = len(text) - (text.rfind("\n") + 1) + 2
     for suffix in suffixes:
-        if used + 2 + len(suffix) > line_width:
+        if new_line or used + 2 + len(suffix) > line_width:
+            new_line = False
             text += ",\n" + " " * len(_OPENING) + suffix
             used = len(_OPENING) + len(suffix)
         else:
@@ -122,12 +159,14 @@ class _Page:
         line_width: the characters a line should not pass.
         edge_items: the positions shown at each end of an axis that is cut.
         cut: whether to show only the edges of the axes that are long enough for it.
+        indent: the characters of the first line before the first bracket.
     """
 
     shape: tuple[int, ...]
     line_width: int
     edge_items: int
     cut: bool
+    indent: int
 
     def write(self, values: Values, precision: int) -> str:
         """Read what is shown and write it, brackets and all."""
@@ -190,11 +229,11 @@ class _Page:
         """Write the last axis, in as many lines as it needs."""
         if self.is_cut(axis):
             numbers.insert(self.edge_items, " ...")
-        room = self.line_width - len(_OPENING) - axis
+        room = self.line_width - self.indent - axis
         a_line = max(1, room // (width + len(", ")))
         lines = [", ".join(numbers[i : i + a_line]) for i in range(0, len(numbers), a_line)]
         return f"[{self.break_line(axis, 1).join(lines)}]"
 
     def break_line(self, axis: int, newlines: int) -> str:
         """End a line and indent the next below the first thing inside the open bracket."""
-        return "," + "\n" * newlines + " " * (len(_OPENING) + axis + 1)
+        return "," + "\n" * newlines + " " * (self.indent + axis + 1)

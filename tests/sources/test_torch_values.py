@@ -138,7 +138,9 @@ def test_conjugated_negated_and_sparse_tensors_are_read() -> None:
     np.testing.assert_array_equal(whole(numbers.conj()), numbers.conj().resolve_conj().numpy())
     np.testing.assert_array_equal(whole(numbers.conj().imag), [-2, 4])
     sparse = torch.eye(3).to_sparse()
-    assert TorchValues(sparse).extent is None
+    extent = TorchValues(sparse).extent
+    assert extent is not None
+    assert (extent.distinct, extent.storage_bytes, extent.beside) == (3, 12, 2 * 3 * 8)
     np.testing.assert_array_equal(whole(sparse), np.eye(3))
 
 

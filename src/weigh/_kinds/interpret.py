@@ -109,11 +109,22 @@ def _tree(facts: Facts) -> _Node:
     """Arrange layers and tensors as a tree."""
     root = _Node("")
     nodes: dict[str, _Node] = {"": root}
+    placed: list[_Node] = []
     for layer in facts.layers:
-        node = root if not layer.path else _place(root, nodes, layer.path)
-        node.found = layer
+        if layer.parent is not None:
+            node = _Node(layer.path, layer)
+            above = placed[layer.parent]
+            above.children[_own_name(layer.path, above.path)] = node
+        else:
+            node = _place(root, nodes, layer.path) if layer.path else root
+            node.found = layer
+        placed.append(node)
     stated = any(layer.path for layer in facts.layers)
     for tensor in facts.tensors:
+        if tensor.layer is not None:
+            node = placed[tensor.layer]
+            node.own[_own_name(tensor.name, node.path)] = tensor
+            continue
         if not _in_tree(tensor):
             continue
         path, local = _split(tensor.name, nodes, stated=stated)
@@ -122,6 +133,11 @@ def _tree(facts: Facts) -> _Node:
         for node in nodes.values():
             _put_in_order(node)
     return root
+
+
+def _own_name(name: str, above: str) -> str:
+    """Take what a full name adds to that of the layer above."""
+    return name[len(above) + 1 :] if above else name
 
 
 def _split(name: str, nodes: Mapping[str, _Node], *, stated: bool) -> tuple[str, str]:
@@ -220,6 +236,8 @@ def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
             for name, child in node.children.items()
         },
         _describe=found.describe if found else None,
+        _say=found.say if found else None,
+        _identity=found.identity if found else None,
     )
 
 
@@ -427,11 +445,15 @@ def _any_rank(kind: Kind | None, local: str, hypers: Hypers) -> tuple[tuple[str,
 
 
 def _packed_together(own: dict[str, FoundTensor]) -> dict[str, FoundTensor]:
-    """Mark quantized tensors as packed, and the bias with its weight, as a live layer has it."""
-    packed = {name for name, t in own.items() if t.values.dtype.family == "quantized"}
+    """Mark quantized tensors as packed, and the bias with its weight, as a live layer has it.
+
+    A role that the source states stays: a user may keep a quantized tensor as a plain buffer.
+    """
+    told = {name: t for name, t in own.items() if t.role is None}  # the rest the source says
+    packed = {name for name, t in told.items() if t.values.dtype.family == "quantized"}
     if not packed:
         return own
-    if "weight" in packed and "bias" in own:
+    if "weight" in packed and "bias" in told:
         packed.add("bias")
     return {name: _as_packed(t) if name in packed else t for name, t in own.items()}
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from weigh._errors import SourceError
+from weigh._errors import SourceError, UnsupportedError
 from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
-from weigh._sources.torch_values import TorchValues
+from weigh._sources.torch_values import TorchValues, quantization, undisturbed
 
 _SKIPPED = ("self", "device", "dtype")
 _BY_KEYWORD = ("nonlinearity",)
@@ -29,20 +30,26 @@ def read(network: Any) -> Facts:
 
     Raises:
         SourceError: a module contains itself.
+        UnsupportedError: a tensor is of a sort that Weigh does not read; the message names it.
     """
+    with undisturbed():
+        return _read(network)
+
+
+def _read(network: Any) -> Facts:
     layers: list[FoundLayer] = []
     tensors: list[FoundTensor] = []
     first: dict[int, str] = {}
-    for path, module in _walk(network):
-        if len(layers) == _MAX_PATHS:
+    for place, (path, module, parent) in enumerate(_walk(network)):
+        if place == _MAX_PATHS:
             raise SourceError(f"the modules have more than {_MAX_PATHS:,} paths")
         if module is None:
-            layers.append(FoundLayer(path, absent=True))
+            layers.append(FoundLayer(path, absent=True, parent=parent))
             continue
         again = first.setdefault(id(module), path)
         kind = _Class.of(type(module))
-        layers.append(_layer(path, module, kind, None if again == path else again))
-        tensors.extend(_tensors(path, module, kind))
+        layers.append(_layer(path, module, kind, None if again == path else again, parent))
+        tensors.extend(_tensors(path, module, kind, place))
     return Facts(
         format="live",
         location=type(network).__qualname__,
@@ -51,22 +58,24 @@ def read(network: Any) -> Facts:
     )
 
 
-def _walk(network: Any) -> Iterator[tuple[str, Any]]:
-    """Go through all modules under every path they have, parents before children."""
-    stack: list[tuple[str, Any, tuple[int, ...]]] = [("", network, ())]
-    while stack:
-        path, module, above = stack.pop()
+def _walk(network: Any) -> Iterator[tuple[str, Any, int | None]]:
+    """Go through all modules under every path they have, each with its parent's place here."""
+    stack: list[tuple[str, Any, int | None, tuple[int, ...]]] = [("", network, None, ())]
+    for place in itertools.count():
+        if not stack:
+            return
+        path, module, parent, above = stack.pop()
         if id(module) in above:
             raise SourceError(
                 f"the module at {path!r} contains itself", do="PyTorch cannot print it either."
             )
         if len(above) > _MAX_DEPTH:
             raise SourceError(f"modules are nested more than {_MAX_DEPTH} deep")
-        yield path, module
+        yield path, module, parent
         if module is None:
             continue
         children = [
-            (f"{path}.{name}" if path else name, child, (*above, id(module)))
+            (f"{path}.{name}" if path else name, child, place, (*above, id(module)))
             for name, child in _table(path, module, "_modules").items()
         ]
         stack.extend(reversed(children))
@@ -97,9 +106,10 @@ class _Class:
         found: the class as a fact.
         arguments: the names of its constructor's arguments, in order.
         quantized: whether its layers keep their weights in an opaque object.
+        says: whether ``str`` of its layers may be another text than their ``repr``.
     """
 
-    __slots__ = ("arguments", "found", "quantized")
+    __slots__ = ("arguments", "found", "quantized", "says")
 
     _known: ClassVar[weakref.WeakKeyDictionary[type, _Class]] = weakref.WeakKeyDictionary()
 
@@ -113,6 +123,7 @@ class _Class:
 
     def __init__(self, kind: type) -> None:
         path, *bases = (f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__[:-1])
+        home = str(kind.__module__)  # a user's class may have None
         defaults: dict[str, object] = {}
         for argument in _constructor_arguments(kind):
             if argument.name not in _SKIPPED and not argument.kind.name.startswith("VAR_"):
@@ -128,7 +139,9 @@ class _Class:
             },
         )
         # The packed objects are modules too; their weights belong to the layer that holds them.
-        self.quantized = kind.__module__.startswith(_QUANTIZED) and "Packed" not in kind.__name__
+        self.quantized = home.startswith(_QUANTIZED) and "Packed" not in kind.__name__
+        writer: object = kind.__str__
+        self.says = writer is not object.__str__
 
 
 def _constructor_arguments(kind: type) -> Iterator[inspect.Parameter]:
@@ -150,11 +163,13 @@ def _constructor_arguments(kind: type) -> Iterator[inspect.Parameter]:
             if one is kind or (one.__name__, argument.name) != ("RNNBase", "mode"):
                 yield argument
         named = all(a.kind is not inspect.Parameter.VAR_POSITIONAL for a in arguments)
-        if one.__module__.startswith("torch.") and named:
+        if str(one.__module__).startswith("torch.") and named:
             return
 
 
-def _layer(path: str, module: Any, kind: _Class, same_as: str | None) -> FoundLayer:
+def _layer(
+    path: str, module: Any, kind: _Class, same_as: str | None, parent: int | None
+) -> FoundLayer:
     return FoundLayer(
         path,
         _kind_name(module, kind),
@@ -162,6 +177,10 @@ def _layer(path: str, module: Any, kind: _Class, same_as: str | None) -> FoundLa
         _arguments(module, kind),
         functools.partial(repr, module),
         same_as,
+        False,  # noqa: FBT003 - by place: one is made for every layer
+        parent,
+        id(module),
+        functools.partial(str, module) if kind.says else None,
     )
 
 
@@ -248,54 +267,50 @@ def _plain(value: object) -> object:
     return float.__float__(value) if isinstance(value, float) else str.__str__(value)
 
 
-def _tensors(path: str, module: Any, kind: _Class) -> Iterator[FoundTensor]:
+def _tensors(path: str, module: Any, kind: _Class, place: int) -> Iterator[FoundTensor]:
     prefix = f"{path}." if path else ""
     for name, value in _table(path, module, "_parameters").items():
         if value is not None:
-            yield _tensor(f"{prefix}{name}", value, "parameter", id(value), value.requires_grad)
+            learnable = value.requires_grad
+            yield _tensor(f"{prefix}{name}", value, place, "parameter", id(value), learnable)
     for name, value in _table(path, module, "_buffers").items():
         if value is not None:
-            yield _tensor(f"{prefix}{name}", value, "buffer", id(value))
+            yield _tensor(f"{prefix}{name}", value, place, "buffer", id(value))
     if kind.quantized:
         for name, value in _packed(module):
             # Each unpacking makes new tensors: the layer and the name tell which one it is.
             identity = ("packed", id(module), name)
-            yield _tensor(f"{prefix}{name}", value, "other", identity)
+            yield _tensor(f"{prefix}{name}", value, place, "other", identity)
 
 
 def _tensor(
     name: str,
     value: Any,
+    place: int,
     role: Role,
     identity: Hashable,
     learnable: bool = False,  # noqa: FBT001, FBT002 - called by place for every tensor
 ) -> FoundTensor:
+    try:
+        values = TorchValues(value)
+    except UnsupportedError as error:
+        raise error.at(name) from None
     return FoundTensor(
         name,
-        TorchValues(value),
+        values,
         role,
         learnable,
         identity,
-        _quantization(value) if value.is_quantized else None,
+        quantization(value) if value.is_quantized else None,
         role == "other",
         _device_name(value.device),
+        place,
     )
 
 
 @functools.lru_cache(64)
 def _device_name(device: object) -> str:
     return str(device)
-
-
-def _quantization(value: Any) -> str:
-    """Tell how stored values map to real ones, as PyTorch prints it."""
-    scheme = str(value.qscheme())
-    if "per_tensor" in scheme:
-        scale, zero = value.q_scale(), value.q_zero_point()
-        return f"quantization_scheme={scheme}, scale={scale}, zero_point={zero}"
-    scale, zero = value.q_per_channel_scales(), value.q_per_channel_zero_points()
-    axis = value.q_per_channel_axis()
-    return f"quantization_scheme={scheme}, scale={scale}, zero_point={zero}, axis={axis}"
 
 
 def _packed(module: Any) -> Iterator[tuple[str, Any]]:
@@ -315,4 +330,18 @@ def _packed(module: Any) -> Iterator[tuple[str, Any]]:
         named = {name: value for group in given.values() for name, value in group.items()}
     else:
         named = dict(zip(("weight", "bias"), given, strict=True))
-    yield from ((name, value) for name, value in named.items() if value is not None)
+    for name, value in named.items():
+        if value is not None:
+            yield name, value.half() if name.startswith("weight") and _in_half(module) else value
+
+
+def _in_half(module: Any) -> bool:
+    """Whether a layer packs its weights as float16, of which it hands out a float32 copy."""
+    own = module.__dict__
+    packed = own.get("_modules", {}).get("_packed_params")
+    dtype = (
+        own.get("dtype", own.get("weight_dtype"))
+        if packed is None
+        else getattr(packed, "dtype", None)
+    )
+    return str(dtype) == "torch.float16"

@@ -112,16 +112,18 @@ class StoredValues:
     @property
     def extent(self) -> Extent:
         """Where the values lie, in bytes from the storage's first."""
-        bits, total = self.dtype.bits, self._storage_bytes
+        bits, total, strides = self.dtype.bits, self._storage_bytes, self._strides
         if not self._span:
             start = min(self._storage_offset * bits // 8, total)
             return Extent(self._storage, start, start, 0, total)
+        distinct = self._span if strides is None else distinct_of(self.shape, strides)
         return Extent(
             self._storage,
             self._storage_offset * bits // 8,
             self.dtype.size_of(self._storage_offset + self._span),
-            self._span if self._strides is None else distinct_of(self.shape, self._strides),
+            distinct,
             total,
+            _gaps(self.shape, strides) if strides is not None and distinct < self._span else (),
         )
 
     def read(self, region: Region) -> np.ndarray[Any, Any]:
@@ -168,6 +170,10 @@ class StoredValues:
         begin, bit_offset = divmod(first * self.dtype.bits, 8)
         raw = self._source.view(self._offset + begin, self.dtype.size_of(last) - begin)
         return raw, steps, bit_offset
+
+
+def _gaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(shape, strides, strict=True))
 
 
 def count_of(shape: tuple[int, ...]) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from weigh._dtypes import DTYPES, DType
@@ -30,6 +32,11 @@ _PAIRS = "float4_e2m1fn_x2"
 """PyTorch counts a byte of two 4-bit floats as one element; Weigh counts the two values."""
 
 
+@functools.cache
+def _strided() -> object:
+    return sys.modules["torch"].strided
+
+
 def torch_dtype(tensor: Any) -> DType:
     """Give the dtype of a torch tensor.
 
@@ -49,6 +56,25 @@ def _known(torch_dtype: object) -> DType:
     return dtype
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep modes of the caller's and functions of a tensor's own class from seeing what is done."""
+    torch = sys.modules["torch"]
+    with torch._C.DisableTorchFunction():
+        if not torch._C._len_torch_dispatch_stack():
+            yield
+            return
+        with torch.utils._python_dispatch._disable_current_modes():
+            yield
+
+
+@functools.cache
+def _watched() -> Callable[[], bool]:
+    """Give what tells whether a mode sees even the attributes of plain tensors."""
+    found: Callable[[], bool] = sys.modules["torch"]._C._is_torch_function_mode_enabled
+    return found
+
+
 class TorchValues:
     """The values of a torch tensor: on any device, on none (meta), or not made yet (lazy).
 
@@ -59,7 +85,7 @@ class TorchValues:
         dtype: the type of one value. Two packed 4-bit floats count as two.
 
     Raises:
-        UnsupportedError: Weigh does not know its dtype.
+        UnsupportedError: Weigh does not know its dtype, or it is nested: of no one shape.
     """
 
     __slots__ = ("_plain", "_tensor", "dtype")
@@ -67,6 +93,8 @@ class TorchValues:
     def __init__(self, tensor: Any) -> None:
         self._tensor = tensor
         self._plain = type(tensor).__name__ in ("Tensor", "Parameter")
+        if tensor.is_nested:
+            raise UnsupportedError("a nested tensor has no one shape, and Weigh does not read it")
         self.dtype = _known(tensor.dtype)
 
     def __repr__(self) -> str:
@@ -75,8 +103,12 @@ class TorchValues:
     @property
     def shape(self) -> tuple[int, ...] | None:
         """The size of each axis; None while a lazy layer has not seen its first input."""
-        if self._plain and self.dtype.bits > 4:
+        if self._plain and self.dtype.bits > 4 and not _watched()():
             return tuple(self._tensor.shape)
+        with undisturbed():
+            return self._shape()
+
+    def _shape(self) -> tuple[int, ...] | None:
         if self._is_lazy():
             return None
         shape = tuple(map(int, self._tensor.shape))
@@ -88,9 +120,18 @@ class TorchValues:
 
         A meta tensor has a storage of the size it would take, which tells ties apart.
         """
+        if self._plain and not _watched()():
+            return self._extent()
+        with undisturbed():
+            return self._extent()
+
+    def _extent(self) -> Extent | None:
         if self._is_lazy():
             return None
         tensor = self._tensor
+        if tensor.layout is not _strided():
+            with undisturbed():
+                return self._sparse_extent()
         try:
             storage = tensor.untyped_storage()
             # The storage's own address, not its data's: asking for that can copy it.
@@ -110,7 +151,63 @@ class TorchValues:
         span = span_of(shape, strides)
         start = first * self.dtype.bits // 8
         stop = self.dtype.size_of(first + span) if span else start
-        return Extent(key, start, stop, distinct_of(shape, strides) if span else 0, total)
+        distinct = distinct_of(shape, strides) if span else 0
+        # A layout with gaps is told in full, so that views can be laid over each other.
+        axes = tuple(zip(shape, strides, strict=True)) if distinct < span else ()
+        return Extent(key, start, stop, distinct, total, axes)
+
+    def _sparse_extent(self) -> Extent | None:
+        """Tell the place of the values that are stored, and the size of their indices."""
+        held = self._parts()
+        if held is None:
+            return None
+        *indices, values = held.values()
+        extent = TorchValues(values).extent
+        if extent is None:
+            return None
+        return extent._replace(beside=sum(each.numel() * each.element_size() for each in indices))
+
+    def _parts(self) -> dict[str, Any] | None:
+        """Give the tensors that make up a sparse tensor, by the names that PyTorch prints."""
+        torch, tensor = sys.modules["torch"], self._tensor
+        if tensor.layout is torch.sparse_coo:
+            return {"indices": tensor._indices(), "values": tensor._values()}
+        with torch.no_grad():
+            if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+                named = {"crow_indices": tensor.crow_indices(), "col_indices": tensor.col_indices()}
+            elif tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+                named = {"ccol_indices": tensor.ccol_indices(), "row_indices": tensor.row_indices()}
+            else:
+                return None
+            return named | {"values": tensor.values()}
+
+    def parts(self) -> dict[str, TorchValues] | None:
+        """Give the values that a sparse tensor is printed as, by name; None of any other."""
+        with undisturbed():
+            if self._is_lazy() or self._tensor.layout is _strided():
+                return None
+            held = self._parts()
+            return held and {name: TorchValues(part) for name, part in held.items()}
+
+    @property
+    def layout(self) -> str:
+        """PyTorch's name of the way it is stored."""
+        with undisturbed():
+            return str(self._tensor.layout)
+
+    def scheme(self, region: Region) -> str | None:
+        """Tell how the stored values of a region map to real ones, as PyTorch prints it."""
+        with undisturbed():
+            tensor = self._tensor
+            if not tensor.is_quantized or "per_tensor" in str(tensor.qscheme()):
+                return quantization(tensor) if tensor.is_quantized else None
+            axis = tensor.q_per_channel_axis()
+            taken = region.slices[axis]
+            scales = tensor.q_per_channel_scales()[taken]
+            zeros = tensor.q_per_channel_zero_points()[taken]
+            if region.counts[axis] == 1:
+                return _one_scale("torch.per_tensor_affine", scales.item(), zeros.item())
+            return _scales(str(tensor.qscheme()), scales, zeros, sum(region.kept[:axis]))
 
     def read(self, region: Region) -> np.ndarray[Any, Any]:
         """Read a region as a new array of ``region.shape``; see ``Values.read``.
@@ -119,6 +216,10 @@ class TorchValues:
             ValuesError: the tensor is on the meta device or lazy, the region repeats few
                 stored values enormously often, or it does not fit in memory.
         """
+        with undisturbed():
+            return self._read_or_say_why(region)
+
+    def _read_or_say_why(self, region: Region) -> np.ndarray[Any, Any]:
         self._refuse(region)
         try:
             return self._read(region).reshape(region.shape)
@@ -147,8 +248,7 @@ class TorchValues:
 
     def _read(self, region: Region) -> np.ndarray[Any, Any]:
         torch = sys.modules["torch"]
-        # Neither a gradient nor a mode of the caller's may see this reading.
-        with torch.no_grad(), torch._C.DisableTorchFunction():
+        with torch.no_grad():
             tensor = self._tensor.detach()
             if self._is_pairs():
                 return self._read_pairs(tensor, region)
@@ -167,7 +267,7 @@ class TorchValues:
         from weigh._decode import take  # NumPy is loaded only when values are read
 
         torch = sys.modules["torch"]
-        data = tensor.view(torch.uint8).cpu().contiguous().reshape(-1).numpy()
+        data = _own(tensor.view(torch.uint8), tensor.view(torch.uint8).cpu()).reshape(-1).numpy()
         shape = self.shape or ()
         strides = contiguous_strides(shape)
         steps = tuple(a * b for a, b in zip(region.steps, strides, strict=True))
@@ -189,10 +289,38 @@ class TorchValues:
 def _to_numpy(tensor: Any, dtype: DType) -> np.ndarray[Any, Any]:
     """Copy a tensor's values into a new array of a type that NumPy has."""
     torch = sys.modules["torch"]
-    tensor = tensor.cpu().resolve_conj().resolve_neg()
+    made = tensor.cpu().resolve_conj().resolve_neg()
     if dtype.name == "complex32":
-        tensor = tensor.to(torch.complex64)
+        made = made.to(torch.complex64)
     elif dtype.name == "bfloat16" or dtype.name.startswith("float8"):
-        tensor = tensor.to(torch.float32)
-    array: np.ndarray[Any, Any] = tensor.numpy().copy(order="C")
+        made = made.to(torch.float32)
+    array: np.ndarray[Any, Any] = _own(tensor, made).numpy()
     return array
+
+
+def _own(tensor: Any, made: Any) -> Any:
+    """Copy a tensor, unless what was made of it is a copy already; contiguous in either case.
+
+    It is torch that copies: giving NumPy the memory counts as writing to it, which would end
+    the sharing of a tensor that is to be copied on its first write.
+    """
+    if made.untyped_storage()._cdata == tensor.untyped_storage()._cdata:
+        return made.clone(memory_format=sys.modules["torch"].contiguous_format)
+    return made.contiguous()
+
+
+def quantization(tensor: Any) -> str:
+    """Tell how the stored values of a quantized tensor map to real ones, as PyTorch prints it."""
+    scheme = str(tensor.qscheme())
+    if "per_tensor" in scheme:
+        return _one_scale(scheme, tensor.q_scale(), tensor.q_zero_point())
+    scales, zeros = tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()
+    return _scales(scheme, scales, zeros, tensor.q_per_channel_axis())
+
+
+def _one_scale(scheme: str, scale: float, zero: float) -> str:
+    return f"quantization_scheme={scheme}, scale={scale}, zero_point={zero}"
+
+
+def _scales(scheme: str, scales: Any, zeros: Any, axis: int) -> str:
+    return f"quantization_scheme={scheme}, scale={scales}, zero_point={zeros}, axis={axis}"

@@ -28,6 +28,8 @@ _TOTALS = (
     ("logical weights", "logical", "packed ones unpacked"),
     ("bytes", "bytes", "all tensors, shared memory once"),
 )
+_BOUNDED = ("unique_storage", "bytes")
+"""What is an upper bound where views with very many gaps overlap."""
 
 
 def show_document(
@@ -92,8 +94,12 @@ def role_text(tensor: Tensor) -> str:
 def totals_table(counts: Counts) -> Table:
     """List the totals, each with what it counts."""
     least = "at least " if counts.at_least else ""
+    most = "at most " if counts.at_most and not least else least
     rows = [("tensors", number(counts.tensors), "rows, of every role")]
-    rows += [(t, least + number(getattr(counts, name)), words) for t, name, words in _TOTALS]
+    rows += [
+        (title, (most if name in _BOUNDED else least) + number(getattr(counts, name)), words)
+        for title, name, words in _TOTALS
+    ]
     return Table(
         (Column("", role="name"), Column("", "right"), Column("", role="detail")), tuple(rows)
     )

@@ -1,7 +1,8 @@
 """Which layer comes before another, and so fixed the size of its input.
 
-A checkpoint does not say how its layers are joined. Their order and their names tell it in the
-plain cases; in all others there is no answer here, for a wrong one is worse.
+A checkpoint does not say how its layers are joined, nor does a module before it runs. An
+``nn.Sequential`` says it, the numbers in names do, and sizes that fit in one way only; in all
+other cases there is no answer here, for a wrong one is worse.
 """
 
 from __future__ import annotations
@@ -9,33 +10,59 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from math import isqrt
+from typing import NamedTuple
 
+from weigh._formula import disagrees
 from weigh._model import Axis, Layer, Network
 
 _BRANCH = re.compile(r"downsample|shortcut|skip|residual|lora|adapter|aux", re.IGNORECASE)
 _NUMBERED = re.compile(r"(.*?)(\d+)")
+_CHAINED = re.compile(
+    r"(fc|conv|deconv|lin|linear|dense|layer|hidden|lstm|gru|rnn|l)_?", re.IGNORECASE
+)
+"""Words that people number along a chain; heads, branches and experts are numbered side by side."""
 _BESIDE = ("query", "key", "value", "position", "segment", "packed")
 """Layers for these stand beside each other, or feed what is no layer."""
 _CHANNELS = {1: "one channel, as in a grey image", 3: "three channels, as in a colour image"}
 _TAKES = ("in_channels", "in_features", "nx", "input_size")
 
 
+class _Row(NamedTuple):
+    """A layer, its own name and the layer right above it."""
+
+    layer: Layer
+    name: str
+    parent: Layer | None
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The stem and the number of its own name; -1 without one."""
+        match = _NUMBERED.fullmatch(self.name)
+        return (match[1], int(match[2])) if match else (self.name, -1)
+
+    @property
+    def in_sequence(self) -> bool:
+        """Whether the source states that it follows the one before it."""
+        above = self.parent
+        return above is not None and above.kind == "Sequential" and above.kind_status == "stated"
+
+
 def reason(network: Network, layer: Layer, axis: Axis) -> str:
     """Say what fixed the size of an input axis, or "" where that is not clear."""
-    name = next((n for n in _TAKES if n in axis.formula and _known(layer, n)), None)
-    size = _known(layer, name) if name else None
-    if name is None or size is None or not size or _stands_aside(layer):
+    taken = _taken(layer)
+    if taken is None or taken[0] not in axis.formula or _stands_aside(layer):
         return ""
-    before = _before(network, layer)
-    if before is None:
-        return _of_the_input(network, layer, size) if name == "in_channels" else ""
-    given = gives(before) or 0
-    noun = "channels" if _known(before, "out_channels") else "numbers"
-    if given == size:
-        return f"{before.path} gives {given} {noun} (inferred)"
-    if name == "in_features" and noun == "channels" and size % given == 0:
-        return _flattened(size, given, before)
-    return ""
+    if disagrees(axis.formula, axis.size, layer.hyperparameters):
+        return ""
+    rows = list(_rows(network))
+    here = next((i for i, row in enumerate(rows) if row.layer is layer), None)
+    if here is None or not taken[1]:
+        return ""
+    name, size = taken
+    before, stated = _before(network, rows, here)
+    if before is not None:
+        return _handed_on(before, name, size, stated=stated)
+    return _of_the_input(network, rows, here, size) if name == "in_channels" else ""
 
 
 def gives(layer: Layer) -> int | None:
@@ -47,6 +74,15 @@ def gives(layer: Layer) -> int | None:
     hidden = _known(layer, "proj_size") or _known(layer, "hidden_size")
     both = layer.hyperparameters.get("bidirectional")
     return hidden and hidden * (2 if both is not None and both.value is True else 1)
+
+
+def _taken(layer: Layer) -> tuple[str, int] | None:
+    """Give the size of what a layer takes, and the hyperparameter that says it."""
+    for name in _TAKES:
+        size = _known(layer, name)
+        if size is not None:
+            return name, size
+    return None
 
 
 def _known(layer: Layer, name: str) -> int | None:
@@ -62,69 +98,174 @@ def _stands_aside(layer: Layer) -> bool:
     return beside or _BRANCH.search(layer.path) is not None
 
 
-def _before(network: Network, layer: Layer) -> Layer | None:
-    candidates = list(_candidates(network, layer))
-    if not candidates:
-        return None
+def _rows(network: Network) -> Iterator[_Row]:
+    """Go through all layers in order, with what is above each."""
+    stack = [_Row(network, "", None)]
+    while stack:
+        row = stack.pop()
+        yield row
+        below = [
+            _Row(child, name, row.layer)
+            for name, child in row.layer._layers.items()
+            if child is not None
+        ]
+        stack.extend(reversed(below))
+
+
+def _hands_on(row: _Row) -> bool:
+    """Whether a layer's output is told by its kind, and may be another's input."""
+    return gives(row.layer) is not None and not row.layer._layers and not _stands_aside(row.layer)
+
+
+def _before(network: Network, rows: list[_Row], here: int) -> tuple[Layer | None, bool]:
+    """Find the layer that feeds another, and say whether the source states that it does."""
+    row = rows[here]
+    if row.in_sequence and row.parent is not None:
+        earlier = list(row.parent._layers.values())
+        at = next(i for i, child in enumerate(earlier) if child is row.layer)
+        found, met = _last(earlier[:at])
+        if met:
+            return found, True
+    beside = [other for other in rows if other.parent is row.parent and other is not row]
+    stem, number = row.place
+    lower = [o for o in beside if o.place[0] == stem and -1 < o.place[1] < number]
+    if lower and not row.in_sequence:
+        last = max(lower, key=lambda other: other.place[1])
+        return (last.layer if _numbers_order(row, last, beside) else None), False
     if network.ordered:
-        return candidates[-1]
-    return _by_number(layer, candidates)
+        return _by_sizes(rows, here), False
+    return _by_names(row, beside), False
 
 
-def _candidates(network: Network, layer: Layer) -> Iterator[Layer]:
-    """Give the layers that may feed this one: all before it, or where order says nothing, all."""
-    for path, other in network.named_modules(remove_duplicate=False):
-        if path == layer.path:
-            if network.ordered:
-                return
+def _last(layers: list[Layer | None]) -> tuple[Layer | None, bool]:
+    """Find the layer that hands on what a sequence gives, and say whether any may change it."""
+    for layer in reversed(layers):
+        if layer is None or not layer.tensors():
             continue
-        if gives(other) is not None and not other._layers and not _stands_aside(other):
-            yield other
+        if layer.kind == "Sequential" and layer.kind_status == "stated":
+            found, met = _last(list(layer._layers.values()))
+            if met:
+                return found, True
+            continue
+        if gives(layer) is not None and not layer._layers:
+            return layer, True
+        if layer._layers or _is_a_mystery(layer):
+            return None, True
+    return None, False
 
 
-def _by_number(layer: Layer, candidates: list[Layer]) -> Layer | None:
-    """Find the layer before by numbers: ``fc1`` before ``fc2``, ``0`` before ``2``.
-
-    A first linear layer comes after the last convolution beside it.
-    """
-    parent, stem, number = _place(layer)
-    beside = [(_place(other), other) for other in candidates]
-    beside = [(place, other) for place, other in beside if place[0] == parent]
-    lower = [(p[2], o) for p, o in beside if p[1] == stem and -1 < p[2] < number]
-    if lower:
-        return max(lower, key=lambda pair: pair[0])[1]
-    convolutions = [(p, o) for p, o in beside if _known(o, "out_channels")]
-    if number >= 0 and _known(layer, "in_features") and len({p[1] for p, _ in convolutions}) == 1:
-        return max(convolutions, key=lambda pair: pair[0][2])[1]
-    return None
-
-
-def _place(layer: Layer) -> tuple[str, str, int]:
-    """Give a layer's parent, and the stem and number of its own name."""
-    parent, _, own = layer.path.rpartition(".")
-    match = _NUMBERED.fullmatch(own)
-    return (parent, match[1], int(match[2])) if match else (parent, own, -1)
-
-
-def _of_the_input(network: Network, layer: Layer, size: int) -> str:
-    """Say that a first layer takes the network's input, where that is plain."""
-    _, stem, number = _place(layer)
-    first = network.ordered or (
-        "." not in layer.path and 0 <= number <= 1 and f"{stem}{number - 1}" not in network
+def _is_a_mystery(layer: Layer) -> bool:
+    """Whether a layer holds matrices that nobody can name: it may give any size."""
+    return any(
+        len(tensor.axes) > 1 and any(axis.name == "?" for axis in tensor.axes)
+        for tensor in layer._tensors.values()
+        if tensor.role == "parameter"
     )
-    if first and size in _CHANNELS and "." not in layer.path.removesuffix(".0"):
+
+
+def _numbers_order(row: _Row, last: _Row, beside: list[_Row]) -> bool:
+    """Whether the numbers of two siblings say that one follows the other."""
+    if not _hands_on(last):
+        return False
+    stem, number = row.place
+    if _CHAINED.fullmatch(stem):
+        return True
+    # Bare numbers with gaps are a sequence with activations between.
+    gaps = not stem and number - last.place[1] > 1
+    return gaps or not _rivals(row, beside)
+
+
+def _rivals(row: _Row, others: list[_Row]) -> bool:
+    """Whether another layer takes the same size, and so maybe the same input."""
+    taken = _taken(row.layer)
+    return any(other is not row and _taken(other.layer) == taken for other in others)
+
+
+def _by_sizes(rows: list[_Row], here: int) -> Layer | None:
+    """Take the layer right before, where sizes leave no other reading than a plain chain."""
+    row = rows[here]
+    earlier = [i for i in range(here) if _hands_on(rows[i])]
+    if not earlier:
+        return None
+    at = earlier[-1]
+    last = rows[at]
+    near = last.parent is row.parent
+    if near and last.place[0] == row.place[0] and last.place[1] > row.place[1]:
+        return None
+    if _is_recurrent(last.layer) and _is_recurrent(row.layer):
+        return None  # an encoder and a decoder, more often than a stack
+    # Blocks repeat: only across them may a layer elsewhere be a rival.
+    if _rivals(row, [r for r in rows if r.parent is row.parent] if near else rows):
+        return None
+    if any(_is_a_mystery(r.layer) for r in rows[at + 1 : here]):
+        return None
+    size = gives(last.layer)
+    for i in earlier[:-1]:
+        # What another gives of that size must have gone somewhere else.
+        used = any(_takes_size(rows[j].layer, size) for j in range(i + 1, at + 1))
+        if gives(rows[i].layer) == size and not used:
+            return None
+    return last.layer
+
+
+def _is_recurrent(layer: Layer) -> bool:
+    return _known(layer, "hidden_size") is not None
+
+
+def _takes_size(layer: Layer, size: int | None) -> bool:
+    taken = _taken(layer)
+    return taken is not None and taken[1] == size
+
+
+def _by_names(row: _Row, beside: list[_Row]) -> Layer | None:
+    """Find the layer before where a file's order says nothing.
+
+    A first numbered linear layer comes after the last convolution beside it, and one without a
+    number after the last numbered one.
+    """
+    if _known(row.layer, "in_features") is None or _rivals(row, beside):
+        return None
+    wanted = "out_channels" if row.place[1] >= 0 else "out_features"
+    found = [o for o in beside if _hands_on(o) and _known(o.layer, wanted) and o.place[1] >= 0]
+    if len({other.place[0] for other in found}) != 1:
+        return None
+    return max(found, key=lambda other: other.place[1]).layer
+
+
+def _of_the_input(network: Network, rows: list[_Row], here: int, size: int) -> str:
+    """Say that a first layer takes the network's input, where that is plain."""
+    row = rows[here]
+    stem, number = row.place
+    if network.ordered:
+        first = not any(_hands_on(other) for other in rows[:here])
+    else:
+        at_top = row.parent is network and 0 <= number <= 1
+        first = at_top and f"{stem}{number - 1}" not in network
+    near = "." not in row.layer.path.removesuffix(".0")
+    if first and near and size in _CHANNELS and row.layer.kind == "Conv2d":
         return f"the input's channels: {_CHANNELS[size]} (inferred)"
     return ""
 
 
-def _flattened(size: int, channels: int, convolution: Layer) -> str:
-    """Tell why a linear layer after a convolution takes that many numbers."""
-    places = size // channels
+def _handed_on(before: Layer, name: str, size: int, *, stated: bool) -> str:
+    """Say how what a layer gives makes up the size that the next one takes."""
+    given = gives(before) or 0
+    noun = "channels" if _known(before, "out_channels") else "numbers"
+    if given == size:
+        return f"{before.path} gives {given} {noun} (inferred)"
+    if name != "in_features" or noun != "channels" or size % given:
+        return ""
+    places = size // given
     side = isqrt(places)
-    square = convolution.kind.endswith("2d") and side * side == places
-    product = f"{channels} x {side} x {side}" if square else f"{channels} x {places}"
-    left = f"{side} x {side}" if square else f"{places}"
+    if before.kind.endswith("2d"):
+        if side * side != places:
+            return ""
+        left = f"{side} x {side}"
+    elif stated:
+        left = f"{places}"
+    else:
+        return ""
     return (
-        f"{size} = {product}: {convolution.path} gives {channels} channels, "
+        f"{size} = {given} x {left}: {before.path} gives {given} channels, "
         f"and {left} places of each are left (inferred)"
     )

@@ -240,3 +240,50 @@ def test_every_tensor_of_every_network_is_explained(name: str) -> None:
         assert [a.axis for a in explained.axes] == list(tensor.axes)
         assert explained.sentences
         assert all(s.endswith((".", ").")) for s in explained.sentences)
+
+
+def test_a_weight_that_was_replaced_is_told_from_the_one_its_layer_made() -> None:
+    module = nn.Sequential(nn.Linear(2, 2))
+    module[0].weight = nn.Parameter(torch.ones(5, 9))
+    network = weigh.open(module)
+    explained = one(network, "0.weight")
+    assert explained.sentences[0] == (
+        "The layer says out_features = 2 and in_features = 2, which disagrees with "
+        "out_features=5 and in_features=9 here: the tensor was replaced after the layer was made."
+    )
+    assert explained.axes[0].source == "out_features=2 (given), which disagrees"
+    assert "default start" not in said(network, "0.weight")
+    assert "Its height" not in said(network, "0.weight")
+    assert "R^9 -> R^5" in said(network, "0.weight")
+    module[0].weight = nn.Parameter(torch.ones(5))
+    assert "default start" not in said(weigh.open(module), "0.weight")
+
+
+def test_a_bilinear_layer_adds_up_products() -> None:
+    text = said(weigh.open(nn.Bilinear(5, 9, 4)), "weight")
+    assert (
+        "Each output is a sum over 45 = 5 x 9 products of a number of the first input with one "
+        "of the second"
+    ) in text
+    assert "computed from" not in text
+    assert "(1 / sqrt(5), in1_features = 5)" in text
+
+
+def test_one_input_is_no_plural() -> None:
+    assert "each output is computed from 1 input." in said(weigh.open(nn.Linear(1, 3)), "weight")
+
+
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+def test_the_padding_row_of_a_table_starts_at_0(kind: type[nn.Module]) -> None:
+    module = kind(10, 4, padding_idx=3)
+    assert torch.all(module.weight[3] == 0)
+    assert "deviation 1; row 3, the padding, starts at 0." in said(weigh.open(module), "weight")
+    assert "padding" not in said(weigh.open(kind(10, 4)), "weight")
+
+
+@quiet
+def test_a_packed_weight_has_no_start() -> None:
+    network = weigh.open(dynamic_int8())
+    for tensor in network.tensors():
+        assert tensor.packed
+        assert tensor.initial is None

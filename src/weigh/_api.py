@@ -27,7 +27,9 @@ def open(source: object) -> Network:  # noqa: A001
             gave once is given back as it is.
 
     Returns:
-        The network: a tree of layers whose tensors read their values on demand.
+        The network: a tree of layers whose tensors read their values on demand. Of a live
+        module it is a view as of now: values that training changes show, while layers, shapes
+        and dtypes that change later (``module.double()``) are seen by opening it again.
 
     Raises:
         SourceError: the source cannot be read; its message says why, and what to do.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
 from weigh._before import reason
 from weigh._errors import UnknownNameError
+from weigh._formula import disagrees, names_in, result
 from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Tensor
 
 
@@ -80,24 +80,39 @@ def _explanation(network: Network, tensor: Tensor, layer: Layer) -> Explanation:
             AxisReason(axis, _source(axis, layer), reason(network, layer, axis))
             for axis in tensor.axes
         ),
-        sentences=tuple(_sentences(tensor)),
+        sentences=(*_replaced(tensor, layer), *_sentences(tensor, layer)),
     )
 
 
 def _source(axis: Axis, layer: Layer) -> str:
     """Tell which hyperparameters made an axis that size, and how they are known."""
-    names = [n for n in re.findall(r"[a-z_0-9]+", axis.formula) if n in layer.hyperparameters]
+    rows = layer.hyperparameters
+    names = [name for name in names_in(axis.formula) if name in rows]
     if not names:
         return axis.formula
-    known = ", ".join(_how(layer.hyperparameters[name]) for name in names)
-    return f"{axis.formula}: {known}" if axis.formula != names[0] else known
+    known = ", ".join(_how(rows[name]) for name in names)
+    text = f"{axis.formula}: {known}" if axis.formula != names[0] else known
+    return f"{text}, which disagrees" if disagrees(axis.formula, axis.size, rows) else text
 
 
 def _how(row: Hyperparameter) -> str:
     return f"{row} ({row.origin or row.status})" if row.status != "unknown" else f"{row}"
 
 
-def _sentences(tensor: Tensor) -> Iterator[str]:
+def _replaced(tensor: Tensor, layer: Layer) -> Iterator[str]:
+    """Say where the sizes are not those that the layer's own numbers give."""
+    rows = layer.hyperparameters
+    wrong = [axis for axis in tensor.axes if disagrees(axis.formula, axis.size, rows)]
+    if wrong:
+        told = " and ".join(f"{axis.formula} = {result(axis.formula, rows)}" for axis in wrong)
+        found = " and ".join(str(axis) for axis in wrong)
+        yield (
+            f"The layer says {told}, which disagrees with {found} here: "
+            "the tensor was replaced after the layer was made."
+        )
+
+
+def _sentences(tensor: Tensor, layer: Layer) -> Iterator[str]:
     names = [axis.name for axis in tensor.axes]
     shape = tensor.shape
     if shape is None:
@@ -116,13 +131,14 @@ def _sentences(tensor: Tensor) -> Iterator[str]:
         )
     elif len(shape) == 2 and names == ["out_features", "in_features"]:
         yield from _linear_map(shape[1], shape[0])
-        yield f"Its height {shape[0]} is out_features, its width {shape[1]} is in_features."
+        if not any(_replaced(tensor, layer)):
+            yield f"Its height {shape[0]} is out_features, its width {shape[1]} is in_features."
     elif len(shape) == 2 and names == ["in_features", "out_features"]:
         yield from _linear_map(shape[0], shape[1])
         yield "It is stored transposed, (in, out): x @ W, where a Linear computes x @ W.T."
     yield from _fan_in(tensor)
     if tensor.initial is not None:
-        yield f"PyTorch's default start: {tensor.initial}."
+        yield f"PyTorch's default start: {tensor.initial}{_padding(tensor, layer)}."
     yield from _standing(tensor)
 
 
@@ -133,11 +149,25 @@ def _fan_in(tensor: Tensor) -> Iterator[str]:
     product = f" = {' x '.join(map(str, inner))}" if len(inner) > 1 else ""
     if prod(inner) != tensor.fan_in:
         product = ""
-    if tensor.axes[0].name == "in_channels":
+    if tensor.axes[1:] and tensor.axes[1].name == "in1_features":
+        yield (
+            f"Each output is a sum over {tensor.fan_in}{product} products of a number of the "
+            f"first input with one of the second; PyTorch reckons them as its fan-in."
+        )
+    elif tensor.axes[0].name == "in_channels":
         # What PyTorch calls fan-in here is not what an output is computed from.
         yield f"Fan-in, as PyTorch reckons it for a transposed layer: {tensor.fan_in}{product}."
     else:
-        yield f"Fan-in: each output is computed from {tensor.fan_in}{product} inputs."
+        noun = "input" if tensor.fan_in == 1 else "inputs"
+        yield f"Fan-in: each output is computed from {tensor.fan_in}{product} {noun}."
+
+
+def _padding(tensor: Tensor, layer: Layer) -> str:
+    """Tell of the row of a look-up table that stands for no item."""
+    row = layer.hyperparameters.get("padding_idx")
+    if row is None or not isinstance(row.value, int) or tensor.axes[0].name != "num_embeddings":
+        return ""
+    return f"; row {row.value}, the padding, starts at 0"
 
 
 def _linear_map(into: int, out: int) -> Iterator[str]:

@@ -23,8 +23,8 @@ class Hyperparameter:
         name: the constructor's argument.
         value: None and ``status == "unknown"`` when nobody says.
         status: stated by the source, inferred from names and shapes, or unknown.
-        origin: ``"default"`` when a stated value equals the constructor's default, else
-            ``"given"``; None when the value is not stated.
+        origin: ``"default"`` when a stated value is the constructor's default, or what the
+            constructor makes of that, else ``"given"``; None when the value is not stated.
     """
 
     name: str

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import weigh
-from models import NETWORKS, Conv1D, classes, construct
+from models import NETWORKS, Conv1D, classes, construct, transformer
 from weigh._kinds.kind import Hypers
 from weigh._kinds.linear import Conv1D as Conv1DKind
 from weigh._kinds.table import KINDS
@@ -312,3 +312,26 @@ def test_what_is_inferred_from_shapes_is_what_the_constructor_was_given(module: 
             continue
         assert stated[name].value == value, name
     assert prod(next(iter(shapes.values()))) > 0
+
+
+def test_a_transformer_draws_all_its_matrices_again() -> None:
+    """torch.nn.Transformer ends with Xavier on everything of two axes or more."""
+    torch.manual_seed(0)
+    module = transformer()
+    network = weigh.open(nn.ModuleDict({"t": module, "plain": nn.Linear(8, 16)}))
+    for name, value in module.named_parameters():
+        initial = network[f"t.{name}"].initial
+        assert initial is not None, name
+        if value.dim() < 2:
+            assert value.abs().max() <= max(abs(initial.a), initial.b) * (1 + 1e-6), name
+            continue
+        drawn = nn.init.xavier_uniform_(torch.empty_like(value))
+        for one in (value, drawn):
+            assert one.abs().max() <= initial.b * (1 + 1e-6), name
+            assert one.abs().max() > 0.9 * initial.b, name
+        assert "Xavier" in str(initial)
+    rows = network["t.encoder.layers.0.self_attn.in_proj_weight"].initial
+    assert rows.b == pytest.approx(sqrt(6 / (24 + 8)))
+    alone = weigh.open(nn.TransformerEncoderLayer(8, 2, 16))
+    for layer in (network["plain"], alone["linear1"]):
+        assert layer.weight.initial.b == pytest.approx(1 / sqrt(8))

@@ -6,13 +6,17 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
-from weigh._kinds.kind import Hypers, Kind, Shape
+from weigh._formula import disagrees
+from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
 from weigh._kinds.names import looks_fused, purpose, role_by_name
 from weigh._kinds.quantized import Packing, companion_split, packing
 from weigh._kinds.recognise import STAND_INS, Neighbours, recognise
 from weigh._kinds.table import find, find_by_class
 from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Status, Tensor
 from weigh._tensor import Form
+
+_TRANSFORMER = "torch.nn.modules.transformer.Transformer"
+"""When it has made its layers, it draws all their parameters of two axes or more again."""
 
 _MAX_DEPTH = 64
 """Names with more dots than this keep the rest in one piece: the tree is walked recursively."""
@@ -34,6 +38,7 @@ class _Reading:
 
     Attributes:
         forms: what its tensors are, by all that tells one from another within such a layer.
+        redraws: whether such a layer draws the matrices of all layers below it anew.
     """
 
     kind: Kind | None
@@ -43,6 +48,7 @@ class _Reading:
     signature: str = ""
     packing: Packing | None = None
     forms: dict[Hashable, Form] = field(default_factory=dict)
+    redraws: bool = False
 
 
 _READ: dict[Hashable, _Reading] = {}
@@ -87,7 +93,7 @@ def interpret(facts: Facts) -> Network:
         ordered=facts.ordered,
         quantized=any(t.values.dtype.family == "quantized" for t in facts.tensors),
     )
-    top = _layer(_tree(facts), within, None)
+    top = _layer(_tree(facts), within, None, redrawn=False)
     others = tuple(_loose(t, within.ties) for t in facts.tensors if not _in_tree(t))
     return Network(
         **{name: getattr(top, name) for name in Layer.__dataclass_fields__},
@@ -210,8 +216,9 @@ def _is_gpt2(tensors: Iterable[FoundTensor]) -> bool:
     )
 
 
-def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
+def _layer(node: _Node, within: _Context, owner: _Owner | None, *, redrawn: bool) -> Layer:
     reading = _read_kind(node, within)
+    redrawn = redrawn or reading.redraws
     means = purpose(node.path)
     own = _packed_together(node.own) if within.quantized else node.own
     if not within.ordered and reading.kind is not None:
@@ -226,13 +233,13 @@ def _layer(node: _Node, within: _Context, owner: _Owner | None) -> Layer:
         same_as=found.same_as if found else None,
         _signature=reading.signature,
         _tensors={
-            local: _tensor(local, tensor, node, reading, within.ties, owner, means)
+            local: _tensor(local, tensor, node, reading, within.ties, owner, means, redrawn)
             for local, tensor in own.items()
         },
         _layers={
             name: None
             if child.found is not None and child.found.absent
-            else _layer(child, within, _owner_of(name, node, reading, owner))
+            else _layer(child, within, _owner_of(name, node, reading, owner), redrawn=redrawn)
             for name, child in node.children.items()
         },
         _describe=found.describe if found else None,
@@ -314,7 +321,14 @@ def _read_stated(found: FoundLayer) -> _Reading:
         kind = find(f"Fused{kind.name}")
     base = kind or Kind()
     hypers = base.hyperparameters(found.attributes, "stated", made_by.defaults)
-    return _Reading(kind, found.kind or "?", "stated", hypers, base.signature(Hypers(hypers)))
+    return _Reading(
+        kind,
+        found.kind or "?",
+        "stated",
+        hypers,
+        base.signature(Hypers(hypers)),
+        redraws=_TRANSFORMER in (made_by.path, *made_by.bases),
+    )
 
 
 def _tensor(
@@ -325,6 +339,7 @@ def _tensor(
     ties: Mapping[str, str],
     owner: _Owner | None,
     means: str,
+    redrawn: bool,  # noqa: FBT001 - called by place for every tensor
 ) -> Tensor:
     values = found.values
     shape, dtype = values.shape, values.dtype
@@ -338,15 +353,16 @@ def _tensor(
             found.packed,
             found.device,
             means,
+            redrawn,
         )
         form = reading.forms.get(key)
         if form is None:
-            form = _form(local, found, shape, node, reading, owner, means)
+            form = _form(local, found, shape, node, reading, owner, means, redrawn=redrawn)
             reading.forms[key] = form
     else:
         # A role is inferred from what lies beside, and what a parametrization keeps means what
         # its owner says: both differ between layers made alike.
-        form = _form(local, found, shape, node, reading, owner, means)
+        form = _form(local, found, shape, node, reading, owner, means, redrawn=redrawn)
     return (Parameter if form.role == "parameter" else Tensor)(
         found.name,
         values,
@@ -366,6 +382,8 @@ def _form(
     reading: _Reading,
     owner: _Owner | None,
     means: str,
+    *,
+    redrawn: bool,
 ) -> Form:
     dtype, rank = found.values.dtype, None if shape is None else len(shape)
     packed = reading.packing or Packing()
@@ -378,6 +396,14 @@ def _form(
     kind, hypers = reading.kind, Hypers(reading.hypers)
     # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
     meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
+    axes = _axes(local, shape, reading, owner)
+    is_packed = found.packed or local in packed.per_element
+    starts = None
+    if shape and not is_packed and not _is_strange(axes, reading):
+        if redrawn and owner is None and role == "parameter" and len(shape) > 1:
+            starts = xavier_uniform(shape)
+        elif kind is not None:
+            starts = kind.initial(local, shape, hypers)
     return Form(
         role=role,
         dtype=dtype,
@@ -385,13 +411,20 @@ def _form(
         role_status="stated" if found.role else "inferred",
         learnable=False if role == "buffer" or local in packed.per_element else learnable,
         learnable_status="stated" if found.learnable is not None else "inferred",
-        axes=_axes(local, shape, reading, owner),
+        axes=axes,
         purpose=means,
         fan_in=kind.fan_in(meant, shape, hypers) if kind and shape else None,
-        initial=kind.initial(local, shape, hypers) if kind and shape else None,
-        packed=found.packed or local in packed.per_element,
+        initial=starts,
+        packed=is_packed,
         per_element=packed.per_element.get(local, 1),
         device=found.device,
+    )
+
+
+def _is_strange(axes: tuple[Axis, ...], reading: _Reading) -> bool:
+    """Whether a tensor is not the one that its layer's constructor made: it came in later."""
+    return any(
+        axis.name == "?" or disagrees(axis.formula, axis.size, reading.hypers) for axis in axes
     )
 
 

@@ -84,7 +84,9 @@ class Kind:
         for name, value in values.items():
             origin = None
             if status == "stated":
-                same = name in known and as_default(value, known[name])
+                same = name in known and (
+                    as_default(value, known[name]) or _follows(name, value, known[name], values)
+                )
                 origin = "default" if same else "given"
             rows[name] = Hyperparameter(name, value, status, origin)  # type: ignore[arg-type]
         return rows
@@ -127,6 +129,26 @@ def unknown(name: str) -> Hyperparameter:
     return Hyperparameter(name, None, "unknown")
 
 
+_DEFAULTS_TO = {"kdim": "embed_dim", "vdim": "embed_dim", "stride": "kernel_size"}
+"""Arguments whose default None stands for the value of another."""
+
+
+def _follows(name: str, value: object, default: object, values: Mapping[str, object]) -> bool:
+    """Whether the constructor makes that value of its default.
+
+    A pooling's stride of None becomes its kernel size; a normalisation without ``affine`` has
+    no bias whatever was asked for; a DataParallel takes all devices there are, maybe none.
+    """
+    if default is None:
+        if name == "device_ids" and isinstance(value, tuple):
+            return value == tuple(range(len(value)))
+        other = values.get(_DEFAULTS_TO.get(name, ""))
+        return value is not None and type(value) is type(other) and value == other
+    if name == "bias" and value is False:
+        return values.get("affine", values.get("elementwise_affine")) is False
+    return False
+
+
 def as_default(value: object, default: object) -> bool:
     """Whether a value is its default: ``(1, 1)`` is a default of 1.
 
@@ -141,7 +163,7 @@ def as_default(value: object, default: object) -> bool:
     return value == default
 
 
-def uniform_by_fan_in(fan_in: int) -> Initial | None:
+def uniform_by_fan_in(fan_in: int, name: str = "fan_in") -> Initial | None:
     """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): the start of PyTorch's Linear and convolutions.
 
     It is written there as ``kaiming_uniform_`` with ``a = sqrt(5)`` (He et al. 2015,
@@ -150,12 +172,13 @@ def uniform_by_fan_in(fan_in: int) -> Initial | None:
     if fan_in < 1:
         return None
     bound = 1 / sqrt(fan_in)
-    return Initial("uniform", -bound, bound, f"1 / sqrt({fan_in}), fan_in = {fan_in}")
+    return Initial("uniform", -bound, bound, f"1 / sqrt({fan_in}), {name} = {fan_in}")
 
 
 def xavier_uniform(shape: Shape) -> Initial | None:
     """U(-b, b) with b = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
-    if len(shape) != 2 or not prod(shape):
+    if len(shape) < 2 or not prod(shape):
         return None
-    bound = sqrt(6 / (shape[0] + shape[1]))
-    return Initial("uniform", -bound, bound, f"sqrt(6 / ({shape[1]} + {shape[0]})), Xavier")
+    into, out = prod(shape[1:]), shape[0] * prod(shape[2:])
+    bound = sqrt(6 / (into + out))
+    return Initial("uniform", -bound, bound, f"sqrt(6 / ({into} + {out})), Xavier")

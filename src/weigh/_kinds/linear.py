@@ -94,7 +94,7 @@ class Bilinear(Kind):
     def initial(self, tensor: str, shape: Shape, h: Hypers) -> Initial | None:
         """Uniform within 1 / sqrt(in1_features)."""
         if tensor in ("weight", "bias") and h.known("in1_features"):
-            return uniform_by_fan_in(h.integer("in1_features"))
+            return uniform_by_fan_in(h.integer("in1_features"), "in1_features")
         return None
 
 

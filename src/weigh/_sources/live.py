@@ -107,9 +107,10 @@ class _Class:
         arguments: the names of its constructor's arguments, in order.
         quantized: whether its layers keep their weights in an opaque object.
         says: whether ``str`` of its layers may be another text than their ``repr``.
+        as_given: what makes, of an attribute, the argument that was given for it.
     """
 
-    __slots__ = ("arguments", "found", "quantized", "says")
+    __slots__ = ("arguments", "as_given", "found", "quantized", "says")
 
     _known: ClassVar[weakref.WeakKeyDictionary[type, _Class]] = weakref.WeakKeyDictionary()
 
@@ -128,6 +129,7 @@ class _Class:
         for argument in _constructor_arguments(kind):
             if argument.name not in _SKIPPED and not argument.kind.name.startswith("VAR_"):
                 defaults.setdefault(argument.name, argument.default)
+        self.as_given = _AS_GIVEN if _ADAPTIVE in (path, *bases) else {}
         self.arguments = tuple(dict.fromkeys((*defaults, *_BY_KEYWORD)))
         self.found = FoundClass(
             path,
@@ -207,6 +209,9 @@ def _arguments(module: Any, kind: _Class) -> dict[str, object]:
             there = _SWITCHES[name](module)
             if there is not None:
                 values[name] = there
+    for name, given in kind.as_given.items():
+        if name in values:
+            values[name] = given(values[name])
     return values
 
 
@@ -230,6 +235,14 @@ def _has_bias_kv(module: Any) -> bool | None:
         return parameters.get("bias_k") is not None
     return None
 
+
+def _without_last(value: object) -> object:
+    return value[:-1] if isinstance(value, tuple) else value
+
+
+_ADAPTIVE = "torch.nn.modules.adaptive.AdaptiveLogSoftmaxWithLoss"
+_AS_GIVEN: dict[str, Callable[[object], object]] = {"cutoffs": _without_last}
+"""An adaptive softmax adds the number of classes to the cutoffs it was given."""
 
 _ABSENT = object()
 _SWITCHES: dict[str, Callable[[Any], bool | None]] = {

@@ -107,7 +107,7 @@ class ConvTranspose(Conv):
             return super().axes(tensor, rank, h)
         if rank != self.rank + 2:
             return None
-        grouped = h.integer("groups") > 1
+        grouped = h.integer("groups") > 1 or not h.known("out_channels")
         return (
             ("in_channels", "input channels: each has one filter bank", "in_channels"),
             (

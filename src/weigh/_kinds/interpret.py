@@ -9,8 +9,10 @@ from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._formula import disagrees
 from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
 from weigh._kinds.names import looks_fused, purpose, role_by_name
+from weigh._kinds.neighbours import BRANCH, Neighbours
 from weigh._kinds.quantized import Packing, companion_split, packing
-from weigh._kinds.recognise import STAND_INS, Neighbours, recognise
+from weigh._kinds.recognise import recognise
+from weigh._kinds.survey import STAND_INS, survey
 from weigh._kinds.table import find, find_by_class
 from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Status, Tensor
 from weigh._tensor import Form
@@ -179,9 +181,15 @@ def _place(root: _Node, nodes: dict[str, _Node], path: str) -> _Node:
 
 
 def _put_in_order(node: _Node) -> None:
-    """Undo the order of a format that sorts by name: numbered layers by their numbers."""
+    """Undo the order of a format that sorts by name, or by type and then by name.
+
+    Numbered layers go by their numbers, and a branch around layers comes after them.
+    """
     if len(node.children) > 1 and all(name.isdecimal() for name in node.children):
         node.children = dict(sorted(node.children.items(), key=lambda item: int(item[0])))
+    elif any(BRANCH.search(name) for name in node.children):
+        last = sorted(node.children.items(), key=lambda item: BRANCH.search(item[0]) is not None)
+        node.children = dict(last)
 
 
 def _ties(tensors: Iterable[FoundTensor]) -> dict[str, str]:
@@ -199,11 +207,12 @@ def _ties(tensors: Iterable[FoundTensor]) -> dict[str, str]:
 
 def _survey(facts: Facts) -> Neighbours:
     """Note what holds for the whole network before its layers are read."""
-    near = Neighbours(gpt2=_is_gpt2(facts.tensors), ordered=facts.ordered)
-    if not facts.layers:
-        shapes = ((t.name, t.values.shape) for t in facts.tensors if _in_tree(t))
-        near.survey((name, shape) for name, shape in shapes if shape is not None)
-    return near
+    if any(layer.kind for layer in facts.layers):
+        return Neighbours()
+    # A state dict lists its layers by path alone: their kinds are to be told all the same.
+    shapes = ((t.name, t.values.shape) for t in facts.tensors if _in_tree(t))
+    known = {name: shape for name, shape in shapes if shape is not None}
+    return Neighbours(survey(known, gpt2=_is_gpt2(facts.tensors), ordered=facts.ordered))
 
 
 def _is_gpt2(tensors: Iterable[FoundTensor]) -> bool:
@@ -289,7 +298,19 @@ def _guess(
         for name, tensor in _with_originals(node).items()
         if tensor.values.shape is not None
     }
-    return recognise(node.path, shapes, near, node.children) if shapes else None
+    children = [name for name, child in node.children.items() if _holds_tensors(child)]
+    return recognise(node.path, shapes, near, children) if shapes else None
+
+
+def _holds_tensors(node: _Node) -> bool:
+    """Whether there is a tensor in or below a node; only some sources list layers without."""
+    below = [node]
+    while below:
+        one = below.pop()
+        if one.own:
+            return True
+        below.extend(one.children.values())
+    return False
 
 
 def _with_originals(node: _Node) -> dict[str, FoundTensor]:
@@ -388,7 +409,10 @@ def _form(
     dtype, rank = found.values.dtype, None if shape is None else len(shape)
     packed = reading.packing or Packing()
     role = found.role or _role_in_packing(local, packed)
-    role = role or role_by_name(local, dtype, rank, node.own, f".{node.path}", shape)
+    if role is None and reading.kind is not None and reading.kind.frozen:
+        role = "buffer"
+    below = node.children
+    role = role or role_by_name(local, dtype, rank, node.own, f".{node.path}", shape, below)
     learnable = found.learnable
     # Blocks of quantized values were learned as other numbers: whether they still are, nobody says.
     if learnable is None and role == "parameter" and dtype.family != "blocks":

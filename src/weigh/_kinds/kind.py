@@ -67,6 +67,8 @@ class Kind:
     specs: tuple[Spec, ...] = ()
     order: tuple[str, ...] = ("weight", "bias")
     """Its own tensors in the order a state dict lists them."""
+    frozen = False
+    """Whether what others of its family learn is kept in buffers."""
 
     def hyperparameters(
         self, values: Mapping[str, object], status: Status, defaults: Mapping[str, object]

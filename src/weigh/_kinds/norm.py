@@ -24,7 +24,13 @@ class Norm(Kind):
         axis: the name of that axis.
     """
 
-    order = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    order: tuple[str, ...] = (
+        "weight",
+        "bias",
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    )
     size = "num_features"
     axis = "num_features"
     noun = "channel"
@@ -67,6 +73,19 @@ class ChannelNorm(Norm):
             "bias": "bias" in shapes,
             "track_running_stats": "running_mean" in shapes,
         }
+
+
+class FrozenBatchNorm(Norm):
+    """A BatchNorm whose scale and shift are buffers too, as detectors have them in a backbone."""
+
+    name = "FrozenBatchNorm2d"
+    order = Norm.order[:4]
+    frozen = True
+    specs = (Spec("num_features", show="bare"), Spec("eps", 1e-5))
+
+    def infer(self, shapes: Mapping[str, Shape]) -> dict[str, object]:
+        """The vectors' length is the number of channels."""
+        return {"num_features": shapes["running_mean"][0]}
 
 
 class ShapeNorm(Norm):
@@ -121,6 +140,7 @@ KINDS: tuple[Kind, ...] = (
     *(ChannelNorm(f"BatchNorm{d}", affine=True, track=True) for d in ("", "1d", "2d", "3d")),
     ChannelNorm("SyncBatchNorm", affine=True, track=True),
     *(ChannelNorm(f"InstanceNorm{d}d", affine=False, track=False) for d in (1, 2, 3)),
+    FrozenBatchNorm(),
     ShapeNorm("LayerNorm", eps=1e-5, biased=True),
     ShapeNorm("RMSNorm", eps=None, biased=False),
     GroupNorm(),

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from weigh._errors import SourceError, UnsupportedError
-from weigh._facts import Facts, FoundLayer, FoundTensor, Role
+from weigh._facts import Facts, FoundTensor, Role
 from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
 from weigh._sources.contents import Contents, attributes, contents_of, inside
-from weigh._sources.parts import Parts, Path, joined, tell_apart
+from weigh._sources.parts import Path, joined, tell_apart
 from weigh._sources.pickled import Call, Global, Pickle
 from weigh._sources.plain_text import key_text
 from weigh._sources.torch_pickle import PickledTensor, TensorReader, pairs_of
@@ -64,7 +64,7 @@ def checkpoint_facts(
         format=format_name,
         location=source.name,
         tensors=tensors,
-        layers=tuple(_stated_layers(pickle.value, parts, {t.name for t in tensors})),
+        layers=parts.layers(lambda path: _versions(pickle.value, path)),
         metadata=_metadata(contents),
         notes=(*parts.notes, *_notes(contents)),
         accounts=account(source, tensors, metadata=metadata, padding=padding),
@@ -106,37 +106,8 @@ def _found(name: str, role: Role | None, tensor: PickledTensor) -> FoundTensor:
     )
 
 
-def _stated_layers(
-    top: object, parts: Parts[PickledTensor], taken: set[str]
-) -> Iterator[FoundLayer]:
-    """Give the layers that state dicts list by path, those without tensors too.
-
-    ``nn.Module.state_dict`` leaves the version of every layer in the dict's ``_metadata``.
-    """
-    listed = [_versions(top, place.path) for place in parts.places]
-    if not all(listed):
-        return
-    met: set[str] = set()
-    for place, paths in zip(parts.places, listed, strict=True):
-        for path in paths:
-            full = ".".join(part for part in (*place.prefix, path) if part)
-            # A wrapper's own path is left with nothing, or with that of what it wraps.
-            inner = parts.clean(f"{full}.").removesuffix(".")
-            if inner in met or (full and not inner) or _is_wrapper(full, parts):
-                continue
-            met.add(inner)
-            if not inner.endswith("_packed_params") and inner not in taken:
-                yield FoundLayer(inner)
-
-
-def _is_wrapper(path: str, parts: Parts[PickledTensor]) -> bool:
-    """Whether a path is one piece of the prefix that every name loses."""
-    longest = next((n for n in parts.notes if n.startswith("The prefix ")), "")
-    return bool(path) and f"'{path}." in longest
-
-
 def _versions(top: object, path: Path) -> list[str]:
-    """Give the paths of layers that the state dict at a path lists."""
+    """Give the paths of layers that the state dict at a path lists, those without tensors too."""
     thing = top
     for name in path:
         thing = next((item for key, item in inside(thing) or () if key == name), None)

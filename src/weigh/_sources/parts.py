@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Generic, Protocol, TypeVar
 
 from weigh._errors import FormatError
-from weigh._facts import Role
+from weigh._facts import FoundLayer, Role
 
 Path = tuple[str, ...]
 Item = TypeVar("Item")
@@ -82,6 +82,37 @@ class Parts(Generic[Item]):
     places: list[Place]
     clean: Callable[[str], str]
     notes: tuple[str, ...]
+
+    def layers(self, versions: Callable[[Path], Iterable[str]]) -> tuple[FoundLayer, ...]:
+        """Give the layers that state dicts list by path, those without tensors too.
+
+        ``nn.Module.state_dict`` leaves the version of every layer in the dict's ``_metadata``.
+
+        Args:
+            versions: gives the paths listed in the ``_metadata`` of the state dict at a path.
+        """
+        listed = [list(versions(place.path)) for place in self.places]
+        if not all(listed):
+            return ()
+        taken = {name for name, _, _ in self.rows}
+        met: dict[str, None] = {}
+        for place, paths in zip(self.places, listed, strict=True):
+            for path in paths:
+                full = ".".join(part for part in (*place.prefix, path) if part)
+                # A wrapper's own path is left with nothing, or with that of what it wraps.
+                inner = self.clean(f"{full}.").removesuffix(".")
+                if (inner or not full) and not self._is_wrapper(full):
+                    met[inner] = None
+        return tuple(
+            FoundLayer(path)
+            for path in met
+            if not path.endswith("_packed_params") and path not in taken
+        )
+
+    def _is_wrapper(self, path: str) -> bool:
+        """Whether a path is one piece of the prefix that every name loses."""
+        longest = next((n for n in self.notes if n.startswith("The prefix ")), "")
+        return bool(path) and f"'{path}." in longest
 
 
 def tell_apart(tree: Tree, top: object, found: Sequence[tuple[Path, Item]]) -> Parts[Item]:

@@ -285,10 +285,11 @@ class Tensor:
         # Printing needs NumPy, which opening a file must not import.
         from weigh._tensor_text import tensor_text
 
+        learns = isinstance(self, Parameter) and self.learnable is not False
         return tensor_text(
             self.values,
             parameter=isinstance(self, Parameter),
-            requires_grad=isinstance(self, Parameter) and self.learnable is not False,
+            requires_grad=getattr(self.values, "requires_grad", False) or learns,
             device=self.device,
             quantization=self.quantization,
             threshold=inf if full else 1000,

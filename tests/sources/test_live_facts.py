@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import weigh
+from weigh._views.explain import explain_document
+from weigh._views.text import render
 
 quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -246,3 +248,56 @@ def test_weights_packed_as_float16_are_shown_as_such() -> None:
     np.testing.assert_array_equal(
         network["0.weight"].read(), plain[0].weight.detach().half().numpy()
     )
+
+
+def test_what_is_no_module_or_no_tensor_is_refused_by_name() -> None:
+    module = nn.Sequential(nn.Linear(2, 2))
+    module[0]._parameters["weight"] = "text"  # type: ignore[assignment]
+    with pytest.raises(weigh.SourceError, match=r"'0\.weight' is no tensor; saw str"):
+        weigh.open(module)
+    module = nn.Sequential()
+    module._modules["number"] = 5  # type: ignore[assignment]
+    with pytest.raises(weigh.SourceError, match="'number' is none; saw int"):
+        weigh.open(module)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(
+    "compiled", [torch.jit.script, lambda m: torch.jit.trace(m, torch.ones(2, 3))]
+)
+def test_a_compiled_layer_has_the_axes_of_the_class_it_was_made_from(compiled: Any) -> None:
+    network = weigh.open(compiled(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).eval()))
+    assert [str(axis) for axis in network["0.weight"].axes] == ["out_features=4", "in_features=3"]
+    assert network["1.running_mean"].axes[0].name == "num_features"
+    assert weigh.explain(network, "0.weight")[0].layer.path == "0"
+
+
+def test_a_buffer_that_takes_a_gradient_says_so() -> None:
+    module = holding(b=torch.ones(2, requires_grad=True), plain=torch.ones(2))
+    network = weigh.open(module)
+    assert repr(network.b) == repr(module.b) == "tensor([1., 1.], requires_grad=True)"
+    assert repr(network.plain) == repr(module.plain)
+
+
+def test_a_parametrizations_tensor_has_its_owners_fan_in() -> None:
+    made = nn.utils.parametrizations
+    network = weigh.open(nn.Sequential(made.weight_norm(nn.Linear(3, 4)),
+                                       made.spectral_norm(nn.Conv2d(2, 5, 3))))  # fmt: skip
+    assert network["0.parametrizations.weight.original1"].fan_in == 3
+    assert network["0.parametrizations.weight.original0"].fan_in is None
+    assert network["1.parametrizations.weight.original"].fan_in == 18
+
+
+def test_a_module_that_cannot_be_printed_is_shown_without_its_tree(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Raises(nn.Linear):
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    weigh.show(nn.Sequential(Raises(2, 3)))
+    out = capsys.readouterr().out
+    assert "0.weight  out_features=3 in_features=2" in out
+    assert "The tree is left out: printing the module raised RuntimeError." in out
+    explained = weigh.explain(Raises(2, 3), "weight")
+    assert "Raises(in_features=2" in render(explain_document(explained))

@@ -423,10 +423,10 @@ def _form(
     axes = _axes(local, shape, reading, owner)
     is_packed = found.packed or local in packed.per_element
     starts = None
-    if shape and not is_packed and not _is_strange(axes, reading):
+    if shape and not is_packed and not _is_replaced(axes, reading):
         if redrawn and owner is None and role == "parameter" and len(shape) > 1:
             starts = xavier_uniform(shape)
-        elif kind is not None:
+        elif kind is not None and all(axis.name != "?" for axis in axes):
             starts = kind.initial(local, shape, hypers)
     return Form(
         role=role,
@@ -437,7 +437,7 @@ def _form(
         learnable_status="stated" if found.learnable is not None else "inferred",
         axes=axes,
         purpose=means,
-        fan_in=kind.fan_in(meant, shape, hypers) if kind and shape else None,
+        fan_in=_fan_in(local, meant, shape, reading, owner) if shape else None,
         initial=starts,
         packed=is_packed,
         per_element=packed.per_element.get(local, 1),
@@ -445,11 +445,19 @@ def _form(
     )
 
 
-def _is_strange(axes: tuple[Axis, ...], reading: _Reading) -> bool:
-    """Whether a tensor is not the one that its layer's constructor made: it came in later."""
-    return any(
-        axis.name == "?" or disagrees(axis.formula, axis.size, reading.hypers) for axis in axes
-    )
+def _fan_in(
+    local: str, meant: str, shape: Shape, reading: _Reading, owner: _Owner | None
+) -> int | None:
+    """Count the inputs of each output; a parametrization's tensor stands for its owner's."""
+    if owner is not None and owner.local and local in ("original", "original1"):
+        reading, meant = owner.reading, owner.local
+    kind = reading.kind
+    return kind.fan_in(meant, shape, Hypers(reading.hypers)) if kind else None
+
+
+def _is_replaced(axes: tuple[Axis, ...], reading: _Reading) -> bool:
+    """Whether a tensor has not the size that its layer's numbers give: it came in later."""
+    return any(disagrees(axis.formula, axis.size, reading.hypers) for axis in axes)
 
 
 def _role_in_packing(local: str, packed: Packing) -> Role | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import re
+import sys
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -47,9 +49,13 @@ def _read(network: Any) -> Facts:
             layers.append(FoundLayer(path, absent=True, parent=parent))
             continue
         again = first.setdefault(id(module), path)
-        kind = _Class.of(type(module))
-        layers.append(_layer(path, module, kind, None if again == path else again, parent))
-        tensors.extend(_tensors(path, module, kind, place))
+        try:
+            kind = _Class.of(type(module))
+            layers.append(_layer(path, module, kind, None if again == path else again, parent))
+            tensors.extend(_tensors(path, module, kind, place))
+        except AttributeError:
+            _refuse_foreign(path, module)
+            raise
     return Facts(
         format="live",
         location=type(network).__qualname__,
@@ -97,6 +103,18 @@ def _table(path: str, module: Any, name: str) -> Mapping[str, Any]:
         )
     table: Mapping[str, Any] = own[name]
     return table
+
+
+def _refuse_foreign(path: str, module: Any) -> None:
+    """Refuse what is no module among the modules, and no tensor among the tensors."""
+    torch = sys.modules["torch"]
+    if not isinstance(module, torch.nn.Module):
+        raise SourceError(f"the module at {path!r} is none", seen=type(module).__name__)
+    for table in ("_parameters", "_buffers"):
+        for name, value in _table(path, module, table).items():
+            if value is not None and not isinstance(value, torch.Tensor):
+                where = f"{path}.{name}" if path else name
+                raise SourceError(f"{where!r} is no tensor", seen=type(value).__name__)
 
 
 class _Class:
@@ -175,7 +193,7 @@ def _layer(
     return FoundLayer(
         path,
         _kind_name(module, kind),
-        kind.found,
+        _compiled_from(module) or kind.found,
         _arguments(module, kind),
         functools.partial(repr, module),
         same_as,
@@ -194,6 +212,20 @@ def _kind_name(module: Any, kind: _Class) -> str:
     if "_c" in module.__dict__.get("_actual_script_module", module).__dict__:
         return str(module.original_name)
     return str(module._get_name()) if kind.quantized else type(module).__name__
+
+
+def _compiled_from(module: Any) -> FoundClass | None:
+    """Give the class that a compiled module (TorchScript) was made from, as its type names it."""
+    made = module.__dict__.get("_actual_script_module", module).__dict__.get("_c")
+    if made is None:
+        return None
+    name = str(made._type().qualified_name())
+    return _compiled(re.sub(r"__torch__\.|___torch_mangle_\d+\.", "", name))
+
+
+@functools.lru_cache(256)
+def _compiled(path: str) -> FoundClass:
+    return FoundClass(path)
 
 
 def _arguments(module: Any, kind: _Class) -> dict[str, object]:

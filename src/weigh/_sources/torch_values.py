@@ -190,6 +190,12 @@ class TorchValues:
             return held and {name: TorchValues(part) for name, part in held.items()}
 
     @property
+    def requires_grad(self) -> bool:
+        """Whether it takes a gradient, as PyTorch prints of buffers too."""
+        with undisturbed():
+            return bool(self._tensor.requires_grad)
+
+    @property
     def layout(self) -> str:
         """PyTorch's name of the way it is stored."""
         with undisturbed():

@@ -40,7 +40,10 @@ def hyperparameter_table(layer: Layer) -> Table:
 
 def line(layer: Layer) -> str:
     """Give the first line of what PyTorch prints for a layer."""
-    text = repr(layer) if layer._describe is not None else layer_text(layer)
+    try:
+        text = repr(layer)
+    except Exception:  # a user's __repr__ may raise anything
+        text = layer_text(layer)
     head, _, rest = text.partition("\n")
     return f"{head}..." if rest else head
 

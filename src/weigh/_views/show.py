@@ -43,7 +43,7 @@ def show_document(
         folded: whether repeated blocks share a row.
     """
     tensors = network.tensors() if selected is None else selected
-    tree = repr(network) if selected is None else ""
+    tree, failed = _tree(network) if selected is None else ("", "")
     parts: list[Part] = [Verbatim(tree)] if tree else []
     rows = fold(tensors) if folded else [Row(t.name, t, 1) for t in tensors]
     # What alike tensors share is written out once.
@@ -53,8 +53,18 @@ def show_document(
     parts.append(totals_table(counts))
     if selected is not None:
         parts.append(Note(f"{len(tensors)} of {len(network.tensors())} tensors are selected."))
+    if failed:
+        parts.append(Note(printable(failed)))
     parts.extend(Note(note) for note in _notes(network, counts, tree))
     return tuple(parts)
+
+
+def _tree(network: Network) -> tuple[str, str]:
+    """Print the network, or say why its own code does not let it be printed."""
+    try:
+        return repr(network), ""
+    except Exception as error:  # a user's __repr__ may raise anything
+        return "", f"The tree is left out: printing the module raised {type(error).__name__}."
 
 
 def number(n: int | None) -> str:

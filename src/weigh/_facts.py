@@ -111,11 +111,14 @@ class FoundClass:
         path: its full name (``"torch.nn.modules.conv.Conv2d"``).
         bases: the full names of the classes it extends, nearest first.
         defaults: its constructor's defaults for those arguments that have a plain one.
+        loose: whether the arguments' names are not known: then the attributes of its layers are
+            all plain ones that they have, some of which are no arguments.
     """
 
     path: str
     bases: tuple[str, ...] = ()
     defaults: Mapping[str, object] = field(default_factory=dict)
+    loose: bool = False
 
 
 @dataclass(slots=True)

@@ -268,23 +268,28 @@ def layer_text(layer: Layer, *, comments: bool = True) -> str:
 
     Lines whose kind or numbers were worked out end in ``# inferred``.
     """
-    head = f"{layer.kind}({layer._signature}"
     remark = "  # inferred" if comments and layer.kind_status == "inferred" else ""
-    if not layer._layers:
-        return f"{printable(head)}){remark}"
-    lines = [printable(head) + remark]
+    own = [printable(line) for line in layer._signature.split("\n")] if layer._signature else []
+    name = printable(layer.kind)
+    if not layer._layers and len(own) < 2:
+        return f"{name}({''.join(own)}){remark}"
+    rows = []
     for names, text, times in _folded(layer, comments=comments):
         repeat = f"{times} x " if times > 1 else ""
-        lines.append(f"  ({printable(names)}): {repeat}" + text.replace("\n", "\n  "))
-    return "\n".join([*lines, ")"])
+        rows.append(f"({printable(names)}): {repeat}{text}".replace("\n", "\n  "))
+    return "\n  ".join([f"{name}({remark}", *own, *rows]) + "\n)"
 
 
 def _folded(layer: Layer, *, comments: bool) -> list[tuple[str, str, int]]:
-    """Give the printed children, equal neighbours of a numbered list folded as PyTorch does."""
+    """Give the printed children, equal neighbours of a numbered list folded as PyTorch does.
+
+    PyTorch folds those of a ModuleList; where no class is stated, any numbered ones are.
+    """
+    folds = layer.kind_status != "stated" or layer.kind == "ModuleList"
     rows: list[tuple[str, str, str, int]] = []
     for name, child in layer._layers.items():
         text = "None" if child is None else layer_text(child, comments=comments)
-        if rows and name.isdecimal() and rows[-1][1].isdecimal() and rows[-1][2] == text:
+        if folds and rows and name.isdecimal() and rows[-1][1].isdecimal() and rows[-1][2] == text:
             first, _, _, times = rows.pop()
             rows.append((first, name, text, times + 1))
         else:

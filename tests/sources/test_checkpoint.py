@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_torch_zip import agrees, by_name, read, saved
 
-from weigh._errors import FormatError, SourceError, UnsupportedError
+from weigh._errors import FormatError, SourceError
 from weigh._facts import Facts
 from weigh._sources import arrays
 
@@ -135,13 +135,6 @@ def test_a_dynamic_quantized_layer_has_a_weight_and_a_bias() -> None:
     assert not any("_packed_params" in name for name in found)
     agrees(found["0.weight"], quantized[0].weight())
     agrees(found["0.bias"], quantized[0].bias())
-
-
-def test_a_whole_module_is_told_apart() -> None:
-    for thing in (network(), {"model": network()}):
-        with pytest.raises(UnsupportedError, match=r"whole pickled module .*Sequential") as caught:
-            read(saved(thing))
-        assert "state_dict" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._formula import disagrees
+from weigh._kinds.ao import find_quantized, printed_name
+from weigh._kinds.holders import HOLDERS, Holder
 from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
 from weigh._kinds.names import looks_fused, purpose, role_by_name
 from weigh._kinds.neighbours import BRANCH, Neighbours
@@ -233,6 +235,19 @@ def _layer(node: _Node, within: _Context, owner: _Owner | None, *, redrawn: bool
     if not within.ordered and reading.kind is not None:
         own = _in_order(own, reading.kind.order)
     found = node.found
+    tensors = {
+        local: _tensor(local, tensor, node, reading, within.ties, owner, means, redrawn)
+        for local, tensor in own.items()
+    }
+    layers = {
+        name: None
+        if child.found is not None and child.found.absent
+        else _layer(child, within, _owner_of(name, node, reading, owner), redrawn=redrawn)
+        for name, child in node.children.items()
+    }
+    signature = reading.signature
+    if isinstance(reading.kind, Holder):
+        signature = reading.kind.text(Hypers(reading.hypers), tensors, layers)
     return Layer._of(
         path=node.path,
         kind=reading.name,
@@ -240,17 +255,9 @@ def _layer(node: _Node, within: _Context, owner: _Owner | None, *, redrawn: bool
         hyperparameters=dict(reading.hypers),  # the reading's own are other layers' too
         purpose=means,
         same_as=found.same_as if found else None,
-        _signature=reading.signature,
-        _tensors={
-            local: _tensor(local, tensor, node, reading, within.ties, owner, means, redrawn)
-            for local, tensor in own.items()
-        },
-        _layers={
-            name: None
-            if child.found is not None and child.found.absent
-            else _layer(child, within, _owner_of(name, node, reading, owner), redrawn=redrawn)
-            for name, child in node.children.items()
-        },
+        _signature=signature,
+        _tensors=tensors,
+        _layers=layers,
         _describe=found.describe if found else None,
         _say=found.say if found else None,
         _identity=found.identity if found else None,
@@ -275,7 +282,9 @@ def _owner_of(name: str, parent: _Node, reading: _Reading, owner: _Owner | None)
 def _read_kind(node: _Node, within: _Context) -> _Reading:
     found = node.found
     if found is not None and found.kind is not None:
-        return _stated(found)
+        reading = _stated(found)
+        loose = found.made_by is not None and found.made_by.loose
+        return _completed(reading, node, within) if loose and node.own else reading
     packed = packing(node.own)
     guess = _guess(node, packed, within.near)
     if guess is None:
@@ -283,6 +292,43 @@ def _read_kind(node: _Node, within: _Context) -> _Reading:
     kind, values = guess
     hypers = kind.hyperparameters(values, "inferred", {})
     return _Reading(kind, kind.name, "inferred", hypers, kind.signature(Hypers(hypers)), packed)
+
+
+def _completed(reading: _Reading, node: _Node, within: _Context) -> _Reading:
+    """Work out what a file that states a layer's class does not say of it."""
+    kind = reading.kind
+    if kind is not None and all(h.status != "unknown" for h in reading.hypers.values()):
+        return reading
+    guess = _guess(node, packing(node.own), within.near)
+    if kind is None and guess is not None:
+        # A class of the user's: what it prints nobody knows, but its tensors may be like those
+        # of a kind.
+        kind, values = guess
+        added = kind.hyperparameters(values, "inferred", {})
+        known = {name: one for name, one in added.items() if one.status != "unknown"}
+        return _Reading(kind, reading.name, "stated", {**known, **reading.hypers})
+    if kind is None:
+        return reading
+    values = guess[1] if guess is not None and guess[0].name == kind.name else _fit(kind, node)
+    added = kind.hyperparameters(values, "inferred", {})
+    hypers = {
+        name: added.get(name, one) if one.status == "unknown" else one
+        for name, one in reading.hypers.items()
+    }
+    return _Reading(kind, reading.name, "stated", hypers, kind.signature(Hypers(hypers)))
+
+
+def _fit(kind: Kind, node: _Node) -> dict[str, object]:
+    """Read hyperparameters off the shapes of a layer's tensors, which need not fit its class."""
+    shapes = {name: t.values.shape for name, t in node.own.items() if t.values.shape is not None}
+    try:
+        values = kind.infer(shapes)
+    except (LookupError, ValueError, TypeError, StopIteration, ArithmeticError):
+        return {}
+    # The depth of a filter is the number of input channels only where there are no groups.
+    if kind.name.startswith("Conv"):
+        values.pop("in_channels", None)
+    return values
 
 
 def _guess(
@@ -337,14 +383,20 @@ def _stated(found: FoundLayer) -> _Reading:
 
 def _read_stated(found: FoundLayer) -> _Reading:
     made_by = found.made_by or FoundClass("")
-    kind = find_by_class((made_by.path, *made_by.bases))
+    kind = find_quantized(made_by.path) if made_by.loose else None
+    kind = kind or find_by_class((made_by.path, *made_by.bases))
     if kind is not None and kind.name in ("Linear", "Conv1D") and looks_fused(found.path):
         kind = find(f"Fused{kind.name}")
     base = kind or Kind()
-    hypers = base.hyperparameters(found.attributes, "stated", made_by.defaults)
+    given = found.attributes
+    if made_by.loose and kind is not None and kind.name not in HOLDERS:
+        given = {spec.name: given[spec.name] for spec in kind.specs if spec.name in given}
+    hypers = base.hyperparameters(given, "stated", made_by.defaults)
+    if made_by.loose and kind is None:  # nobody says what its defaults are
+        hypers = {n: replace(h, origin=None) for n, h in hypers.items()}
     return _Reading(
         kind,
-        found.kind or "?",
+        (printed_name(made_by.path) if made_by.loose else None) or found.kind or "?",
         "stated",
         hypers,
         base.signature(Hypers(hypers)),

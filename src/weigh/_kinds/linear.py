@@ -17,7 +17,11 @@ class Linear(Kind):
     """A linear map from R^in_features to R^out_features, y = W x + b."""
 
     name = "Linear"
-    specs = (Spec("in_features"), Spec("out_features"), Spec("bias", True))  # noqa: FBT003
+    specs: tuple[Spec, ...] = (
+        Spec("in_features"),
+        Spec("out_features"),
+        Spec("bias", True),  # noqa: FBT003
+    )
 
     def infer(self, shapes: Mapping[str, Shape]) -> dict[str, object]:
         """Read both sizes off the matrix."""

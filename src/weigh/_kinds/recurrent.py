@@ -109,6 +109,15 @@ def _layer_specs(name: str) -> tuple[Spec, ...]:
     )
 
 
+class RecurrentBase(Kind):
+    """The abstract classes that the others extend: only their line is known."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.specs = (*_SIZES, _BIAS) if name == "RNNCellBase" else _layer_specs("LSTM")
+
+
+BASES: tuple[Kind, ...] = (RecurrentBase("RNNBase"), RecurrentBase("RNNCellBase"))
 KINDS: tuple[Kind, ...] = tuple(
     Recurrent(name) for name in ("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell")
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from weigh._kinds import activation, attention, conv, embedding, linear, norm, recurrent
+from weigh._kinds.holders import HOLDERS
 from weigh._kinds.kind import Kind
+from weigh._kinds.plain import PLAIN
 
 _FAMILIES = (conv, linear, norm, embedding, recurrent, attention, activation)
 KINDS: dict[str, Kind] = {kind.name: kind for family in _FAMILIES for kind in family.KINDS}
@@ -16,6 +18,7 @@ _BY_ROLE: dict[str, Kind] = {
     "FusedLinear": linear.FusedLinear(),
     "FusedConv1D": linear.FusedConv1D(),
     "AttentionOutput": attention.AttentionOutput(),
+    **{kind.name: kind for kind in recurrent.BASES},
 }
 _ALIASES = {"NonDynamicallyQuantizableLinear": "AttentionOutput"}
 _HOMES = ("torch.nn.", "torch.ao.nn.", "transformers.")
@@ -31,7 +34,8 @@ def find_by_class(class_paths: Iterable[str]) -> Kind | None:
     for path in class_paths:
         home, _, name = path.rpartition(".")
         # A LazyBatchNorm1d extends no BatchNorm1d.
-        kind = find(_ALIASES.get(name, name.removeprefix("Lazy")))
+        plain = _ALIASES.get(name, name.removeprefix("Lazy"))
+        kind = find(plain) or PLAIN.get(plain) or HOLDERS.get(plain)
         if kind is not None and f"{home}.".startswith(_HOMES):
             return kind
     return None

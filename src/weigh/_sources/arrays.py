@@ -153,6 +153,9 @@ class _InMemory:
     def is_mapping(self, thing: object) -> bool:
         return isinstance(thing, Mapping)
 
+    def is_module(self, _: object) -> bool:
+        return False
+
 
 def _with_role(tensor: FoundTensor, role: Role | None) -> FoundTensor:
     """Say what stands beside the network; a Parameter of the network says it itself."""

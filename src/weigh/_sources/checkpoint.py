@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
-from weigh._errors import SourceError, UnsupportedError
-from weigh._facts import Facts, FoundTensor, Role
+from weigh._errors import SourceError
+from weigh._facts import Facts, FoundLayer, FoundTensor, Role
 from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
-from weigh._sources.contents import Contents, attributes, contents_of, inside
-from weigh._sources.parts import Path, joined, tell_apart
+from weigh._sources.contents import Contents, contents_of, inside
+from weigh._sources.parts import Parts, Path, Place, joined, tell_apart
 from weigh._sources.pickled import Call, Global, Pickle
+from weigh._sources.pickled_modules import attributes, is_module
 from weigh._sources.plain_text import key_text
 from weigh._sources.torch_pickle import PickledTensor, TensorReader, pairs_of
 
@@ -26,6 +28,9 @@ class _Pickled:
 
     def is_mapping(self, thing: object) -> bool:
         return pairs_of(thing) is not None
+
+    def is_module(self, thing: object) -> bool:
+        return is_module(thing)
 
 
 def checkpoint_facts(
@@ -46,17 +51,11 @@ def checkpoint_facts(
 
     Raises:
         FormatError: two tensors share a name, or the nesting is out of bounds.
-        UnsupportedError: the network is a whole pickled module.
-        SourceError: it holds no tensor.
+        SourceError: it holds neither a tensor nor a module.
     """
     contents = contents_of(pickle, reader)
     parts = tell_apart(_Pickled(), pickle.value, contents.tensors)
-    if contents.modules and all(role is not None for _, role, _ in parts.rows):
-        raise UnsupportedError(
-            f"a whole pickled module ({contents.modules[0][1]}) is not read yet",
-            do="Load it where its code is and save its state_dict().",
-        )
-    if not contents.tensors:
+    if not contents.tensors and not contents.modules:
         raise _no_tensor(pickle, contents)
     tensors = tuple(_found(*row) for row in parts.rows)
     metadata, padding = sizes()
@@ -64,9 +63,9 @@ def checkpoint_facts(
         format=format_name,
         location=source.name,
         tensors=tensors,
-        layers=parts.layers(lambda path: _versions(pickle.value, path)),
+        layers=tuple(_layers(pickle.value, parts, contents)),
         metadata=_metadata(contents),
-        notes=(*parts.notes, *_notes(contents)),
+        notes=(*parts.notes, *_notes(parts, contents), *imports_note(pickle, contents)),
         accounts=account(source, tensors, metadata=metadata, padding=padding),
     )
 
@@ -95,15 +94,47 @@ def _no_tensor(pickle: Pickle, contents: Contents) -> SourceError:
 
 
 def _found(name: str, role: Role | None, tensor: PickledTensor) -> FoundTensor:
-    stated = tensor.parameter and role is None
+    slot = tensor.slot or ("parameter" if tensor.parameter else None)
+    learns = slot == "parameter" and tensor.requires_grad
     return FoundTensor(
         name=name,
         values=tensor.values,
-        role="parameter" if stated else role,
-        learnable=tensor.requires_grad if stated else None,
+        role=role or slot,
+        learnable=learns if slot and role is None else None,
         identity=tensor.identity,
         quantization=tensor.quantization,
+        packed=tensor.packed,
     )
+
+
+def _layers(top: object, parts: Parts[PickledTensor], contents: Contents) -> Iterator[FoundLayer]:
+    """Give the layers that whole modules are, or that state dicts list by path."""
+    modules = {module.path: module for module in contents.modules}
+    places = parts.places
+    if modules and not contents.tensors:
+        places = [Place(next(iter(modules)))]
+    if not any(place.path in modules for place in places):
+        yield from parts.layers(lambda path: _versions(top, path))
+        return
+    for place in places:
+        if place.path in modules:
+            yield from (_below(place.prefix, one) for one in modules[place.path].layers)
+        else:
+            # Where some layers are stated, all must be: their kinds stay unstated.
+            own = [name for name, role, _ in parts.rows if role is None]
+            start = ".".join((*place.prefix, ""))
+            paths = (name.rpartition(".")[0] for name in own if name.startswith(start))
+            yield from map(FoundLayer, dict.fromkeys(paths))
+
+
+def _below(prefix: Path, layer: FoundLayer) -> FoundLayer:
+    """Put a module's layer where the module is."""
+
+    def put(path: str) -> str:
+        return ".".join(part for part in (*prefix, path) if part)
+
+    same_as = None if layer.same_as is None else put(layer.same_as)
+    return replace(layer, path=put(layer.path), same_as=same_as) if prefix else layer
 
 
 def _versions(top: object, path: Path) -> list[str]:
@@ -123,9 +154,12 @@ def _metadata(contents: Contents) -> dict[str, str]:
     return {name[:200]: text for name, text in named}
 
 
-def _notes(contents: Contents) -> Iterator[str]:
-    for path, name in contents.modules[:20]:
-        yield f"{joined(path)!r} is a whole pickled module ({name}) and is not read."
+def _notes(parts: Parts[PickledTensor], contents: Contents) -> Iterator[str]:
+    yield from contents.notes[:20]
+    places = {place.path for place in parts.places}
+    beside = [one for one in contents.modules if places and one.path not in places]
+    for module in beside[:20]:
+        yield f"{joined(module.path)!r} is a whole module ({module.class_path}) beside the network."
     for maker, (count, path) in islice(contents.unread.items(), 20):
         first = joined(path)
         more = f" and {count - 1:,} more are" if count > 1 else " is"
@@ -135,3 +169,21 @@ def _notes(contents: Contents) -> Iterator[str]:
     wrappers = {tensor.wrapper for _, tensor in contents.tensors if tensor.wrapper}
     for name in sorted(wrappers)[:20]:
         yield f"Some tensors are of the class {name}; their plain values are shown."
+
+
+_SHOWN_IMPORTS = 6
+_HARMLESS = ("torch.", "collections.", "builtins.", "__builtin__.", "numpy.")
+
+
+def imports_note(pickle: Pickle, contents: Contents) -> Iterator[str]:
+    """Say what PyTorch would import and run to load whole modules."""
+    if not contents.modules:
+        return
+    names = sorted(pickle.globals)
+    own = [name for name in names if not name.startswith(_HARMLESS)]
+    shown = ", ".join((own or [m.class_path for m in contents.modules])[:_SHOWN_IMPORTS])
+    more = len(own) - _SHOWN_IMPORTS
+    yield (
+        "It holds whole modules: torch.load would import and run code to make them, such as "
+        f"{shown}{f' and {more:,} more' if more > 0 else ''}. Weigh ran nothing."
+    )

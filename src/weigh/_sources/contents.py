@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field, replace
 
 from weigh._errors import FormatError
+from weigh._facts import FoundLayer
+from weigh._sources.module_tree import module_tree
 from weigh._sources.parts import Path
-from weigh._sources.pickled import Call, Global, Items, Persistent, Pickle
+from weigh._sources.pickled import Call, Items, Persistent, Pickle
+from weigh._sources.pickled_modules import attributes, class_of, is_module, view
 from weigh._sources.plain_text import key_text, plain_text
 from weigh._sources.torch_pickle import (
     PickledTensor,
@@ -24,6 +27,21 @@ _VISITS_FREE, _VISITS_A_BYTE, _MAX_VISITS = 10_000, 2, 3_000_000
 through is bounded by the pickle's length, for each mention of an object takes a byte or more."""
 
 
+@dataclass(frozen=True, slots=True)
+class PickledModule:
+    """A whole module in the pickle.
+
+    Attributes:
+        path: the keys that lead to it.
+        class_path: the full name of its class.
+        layers: it and all modules below it, their paths beginning below it.
+    """
+
+    path: Path
+    class_path: str
+    layers: list[FoundLayer]
+
+
 @dataclass(slots=True)
 class Contents:
     """What was found in the pickle, in its order.
@@ -33,14 +51,16 @@ class Contents:
         facts: plain values as short text.
         unread: for each sort of tensor that is not read, how many and where the first is.
         storages: how many storages stand alone, outside any tensor.
-        modules: where whole modules are pickled, and of which class; they are not gone into.
+        modules: whole modules, none of them within another.
+        notes: sentences about what is wrong with them.
     """
 
     tensors: list[tuple[Path, PickledTensor]] = field(default_factory=list)
     facts: list[tuple[Path, str]] = field(default_factory=list)
     unread: dict[str, tuple[int, Path]] = field(default_factory=dict)
     storages: int = 0
-    modules: list[tuple[Path, str]] = field(default_factory=list)
+    modules: list[PickledModule] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def contents_of(pickle: Pickle, reader: TensorReader) -> Contents:
@@ -64,14 +84,6 @@ def inside(thing: object) -> Iterator[tuple[str, object]] | None:
     return _of_object(thing) if isinstance(thing, Call) else None
 
 
-def attributes(thing: object) -> Iterator[tuple[str, object]]:
-    """Give what BUILD would set on an object: a dict, or a dict and another for its slots."""
-    for state in thing.states if isinstance(thing, Call) else ():
-        for part in state if isinstance(state, tuple) else (state,):
-            for key, value in pairs_of(part) or ():
-                yield key_text(key), value
-
-
 def _of_object(thing: Call) -> Iterator[tuple[str, object]]:
     yield from attributes(thing)
     for i, item in enumerate(thing.items):
@@ -91,12 +103,18 @@ class _Walk:
         self._above: list[int] = []
         self._ways: list[Iterator[tuple[str, object]]] = []
         self._texts: dict[int, str | None] = {}
+        # What modules hold beside their slots is searched for tensors alone.
+        self._beside = 0
+        self._seen: set[int] = set()
+        self._registered: set[Hashable] = set()
 
     def run(self, top: object) -> Contents:
         self._visit(top)
         while self._ways:
             name, thing = next(self._ways[-1], (None, None))
             if name is None:
+                if self._beside == len(self._ways):
+                    self._beside = 0
                 self._ways.pop()
                 self._above.pop()
                 if self._path:
@@ -110,6 +128,8 @@ class _Walk:
     def _visit(self, thing: object) -> bool:
         """Note what a thing is; True when what it holds comes next."""
         self._left -= 1
+        if self._beside and (id(thing) in self._seen or len(self._path) > _MAX_DEPTH):
+            return False
         if self._left < 0 or len(self._path) > _MAX_DEPTH:
             raise FormatError("the pickle's objects are nested beyond all bounds")
         if self._note(thing) or id(thing) in self._above:
@@ -117,30 +137,57 @@ class _Walk:
         way = inside(thing)
         if way is None:
             return False
-        if _is_module(thing):
-            self._found.modules.append((tuple(self._path), _class_of(thing)))
-            return False
+        if self._beside:
+            self._seen.add(id(thing))
+        elif isinstance(thing, Call) and is_module(thing):
+            way = self._enter(thing)
         self._ways.append(way)
         self._above.append(id(thing))
         return True
+
+    def _enter(self, module: Call) -> Iterator[tuple[str, object]]:
+        """Take a whole module; give what it holds beside its slots, to be searched next."""
+        found, path = self._found, tuple(self._path)
+        tree = module_tree(module, view, self._reader, self._left)
+        self._left -= len(tree.layers) + len(tree.tensors)
+        found.modules.append(PickledModule(path, class_of(module), tree.layers))
+        for inner, tensor in tree.tensors:
+            self._take((*path, *inner), tensor)
+        for maker, inner in tree.unread:
+            self._skip(maker, (*path, *inner))
+        found.notes += tree.notes
+        self._registered |= tree.registered
+        self._seen.update(tree.met)
+        self._beside = len(self._ways) + 1
+        return iter(tree.rest)
+
+    def _take(self, path: Path, tensor: PickledTensor) -> None:
+        self._found.tensors.append((path, tensor))
+        if len(self._found.tensors) > _MAX_TENSORS:
+            raise FormatError(f"the pickle lists more than {_MAX_TENSORS:,} tensors")
+
+    def _skip(self, maker: str, path: Path) -> None:
+        count, first = self._found.unread.get(maker, (0, path))
+        self._found.unread[maker] = (count + 1, first)
 
     def _note(self, thing: object) -> bool:
         """Keep a tensor or a plain value; False for what is neither."""
         made = self._reader.read(thing)
         if isinstance(made, PickledTensor):
-            self._found.tensors.append((tuple(self._path), made))
-            if len(self._found.tensors) > _MAX_TENSORS:
-                raise FormatError(f"the pickle lists more than {_MAX_TENSORS:,} tensors")
+            if not self._beside:
+                self._take(tuple(self._path), made)
+            elif made.identity not in self._registered:
+                self._registered.add(made.identity)
+                self._take(tuple(self._path), replace(made, slot="other"))
             return True
         if isinstance(made, Unread):
-            count, first = self._found.unread.get(made.maker, (0, tuple(self._path)))
-            self._found.unread[made.maker] = (count + 1, first)
+            self._skip(made.maker, tuple(self._path))
             return True
         if isinstance(thing, Persistent):
             self._found.storages += class_outside(thing) is None
             return True
         text = self._text(thing)
-        if text is not None and len(self._found.facts) < _MAX_FACTS:
+        if text is not None and not self._beside and len(self._found.facts) < _MAX_FACTS:
             self._found.facts.append((tuple(self._path), text))
         return text is not None
 
@@ -151,18 +198,3 @@ class _Walk:
         if id(thing) not in self._texts:
             self._texts[id(thing)] = plain_text(thing)
         return self._texts[id(thing)]
-
-
-def _is_module(thing: object) -> bool:
-    wanted = {"_modules", "_parameters"}
-    return wanted <= {name for name, _ in attributes(thing) if name in wanted}
-
-
-def _class_of(thing: object) -> str:
-    call = thing if isinstance(thing, Call) else Call(None, ())
-    given = call.arguments if isinstance(call.arguments, tuple) else ()
-    for one in (call.function, *given):
-        name = one.path if isinstance(one, Global) else class_outside(one)
-        if name and not name.startswith("copyreg"):
-            return name
-    return "of some class"

@@ -46,6 +46,9 @@ class Tree(Protocol):
     def is_mapping(self, thing: object) -> bool:
         """Whether it is a mapping, not a list."""
 
+    def is_module(self, thing: object) -> bool:
+        """Whether it is a whole module, which knows its own names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -55,11 +58,13 @@ class Place:
         path: the keys that lead to it.
         prefix: what to call it where there are several.
         without: what stands there but does not belong to it.
+        module: whether a whole module stands there.
     """
 
     path: Path
     prefix: Path = ()
     without: frozenset[str] = frozenset()
+    module: bool = False
 
     def holds(self, path: Path) -> bool:
         """Whether a tensor of this path is one of the network."""
@@ -124,7 +129,8 @@ def tell_apart(tree: Tree, top: object, found: Sequence[tuple[Path, Item]]) -> P
     places = _networks(tree, top, (), [path for path, _ in found])
     inner = [_inner(path, places) for path, _ in found]
     own = [joined(path) for path in inner if path is not None]
-    clean, left_out = cleaner(own)
+    whole = any(place.module for place in places)
+    clean, left_out = cleaner([] if whole else own)
     rows: list[tuple[str, Role | None, Item]] = []
     taken = _once(map(clean, own))
     for (path, item), within in zip(found, inner, strict=True):
@@ -181,6 +187,8 @@ def _networks(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> l
     """Tell where the network is: here, under one of the keys, or under several."""
     if _is_optimizer(tree, "", thing):
         return []
+    if tree.is_module(thing):
+        return [Place(path, module=True)]
     direct, nested = _held(path, found)
     items = dict(tree.entries(thing))
     state = {name for name in nested if _is_optimizer(tree, name, items.get(name))}
@@ -193,7 +201,7 @@ def _networks(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> l
     names = wrapped or _mappings(tree, names or [n for n in nested if n in averages], items)
     if len(names) == 1 and (wrapped or names[0] in averages):
         return _networks(tree, items.get(names[0]), (*path, names[0]), found)
-    return [Place((*path, name), (name,)) for name in names]
+    return [Place((*path, name), (name,), module=tree.is_module(items.get(name))) for name in names]
 
 
 def _held(path: Path, found: Sequence[Path]) -> tuple[list[str], list[str]]:

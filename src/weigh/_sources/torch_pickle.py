@@ -8,7 +8,7 @@ from typing import Any
 
 from weigh._dtypes import DTYPES, DType
 from weigh._errors import FormatError, UnsupportedError
-from weigh._facts import Values
+from weigh._facts import Role, Values
 from weigh._sources.bytes import MemoryBytes
 from weigh._sources.derived_values import MetaValues, PerChannelValues, TurnedValues
 from weigh._sources.numpy_types import numpy_type
@@ -78,6 +78,8 @@ class PickledTensor:
         parameter: whether it was pickled as a Parameter.
         quantization: how stored values map to real ones, as PyTorch prints it.
         wrapper: the class of a tensor subclass that held it.
+        slot: the role that it has in the module that holds it.
+        packed: whether that module keeps it packed.
     """
 
     values: Values
@@ -86,6 +88,8 @@ class PickledTensor:
     parameter: bool = False
     quantization: str | None = None
     wrapper: str = ""
+    slot: Role | None = None
+    packed: bool = False
 
 
 MakeValues = Callable[
@@ -359,6 +363,8 @@ def _quantized(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTens
     made = reader._strided(a[0], a[1], a[2], a[3])
     scales, zeros = (reader.tensor(thing).values for thing in numbers[:2])
     axis = integer(numbers[2])
+    # PyTorch writes one name for two schemes, and tells them apart by the zero points.
+    name += "_float_qparams" if zeros.dtype.family == "float" else ""
     return replace(
         made,
         values=PerChannelValues(made.values, scales, zeros, axis),

@@ -137,6 +137,22 @@ FORMATS: tuple[Format, ...] = (
         endings=(".npy",),
     ),
     Format(
+        "torchscript",
+        "TorchScript (torch.jit.save): a zip of modules, their code and their values",
+        "weigh._sources.torchscript:read",
+        starts=((0, ZIP),),
+        members=("constants.pkl", "*/constants.pkl"),
+        endings=(".pt", ".pth", ".jit", ".ptl", ".torchscript"),
+    ),
+    Format(
+        "torch-export",
+        "exported program (torch.export.save): a zip of a graph and its weights",
+        "weigh._sources.torch_export:read",
+        starts=((0, ZIP),),
+        members=("archive_format", "*/archive_format", "serialized_exported_program.json"),
+        endings=(".pt2",),
+    ),
+    Format(
         "torch-zip",
         "PyTorch checkpoint (torch.save, since 1.6): a zip around a pickle",
         "weigh._sources.torch_zip:read",

@@ -110,12 +110,6 @@ def test_the_tar_format_is_told_apart() -> None:
         read(buffer.getvalue())
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_whole_module_is_told_apart() -> None:
-    with pytest.raises(UnsupportedError, match=r"whole pickled module .*Linear"):
-        read(saved(torch.nn.Linear(2, 3)))
-
-
 def test_a_file_cut_anywhere_or_with_more_is_refused() -> None:
     data = saved({"w": torch.ones(3)})
     for length in range(len(data)):

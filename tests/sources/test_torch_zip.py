@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weigh
-from weigh._errors import FormatError, SourceError, UnsupportedError, ValuesError, WeighError
+from weigh._errors import FormatError, SourceError, ValuesError, WeighError
 from weigh._facts import Facts, FoundTensor
 from weigh._index import Region
 from weigh._sources import torch_zip
-from weigh._sources.bytes import LocalFile, MemoryBytes
+from weigh._sources.bytes import MemoryBytes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's own, on old sorts of tensor
 
@@ -254,12 +254,6 @@ def test_big_endian_values() -> None:
     np.testing.assert_array_equal(numbers(by_name(read(data))["w"]), [0, 1, 2])
 
 
-def test_torchscript_is_told_apart(tmp_path: Path) -> None:
-    torch.jit.trace(torch.nn.Linear(2, 3), torch.ones(1, 2)).save(tmp_path / "net.pt")
-    with pytest.raises(UnsupportedError, match="TorchScript"):
-        torch_zip.read(LocalFile(tmp_path / "net.pt"))
-
-
 def test_other_archives_are_refused() -> None:
     data = saved({"w": torch.ones(2)})
 
@@ -438,11 +432,3 @@ def test_a_mapping_mentioned_often_is_looked_at_once(tmp_path: Path) -> None:
         with pytest.raises((FormatError, SourceError)) as caught:
             weigh.open(path)
         assert ("no pairs" in str(caught.value)) == refused
-
-
-def test_an_exported_program_is_told(tmp_path: Path) -> None:
-    module = torch.nn.Linear(2, 3)
-    path = tmp_path / "net.pt2"
-    torch.export.save(torch.export.export(module, (torch.ones(1, 2),)), path)
-    with pytest.raises(UnsupportedError, match=r"exported programs \(\.pt2\)"):
-        weigh.open(path)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._formula import disagrees
-from weigh._kinds.ao import find_quantized, printed_name
-from weigh._kinds.holders import HOLDERS, Holder
+from weigh._kinds.holders import Holder
 from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
+from weigh._kinds.loose import completed, stated_hyperparameters, stated_kind
 from weigh._kinds.names import looks_fused, purpose, role_by_name
 from weigh._kinds.neighbours import BRANCH, Neighbours
 from weigh._kinds.quantized import Packing, companion_split, packing
 from weigh._kinds.recognise import recognise
 from weigh._kinds.survey import STAND_INS, survey
-from weigh._kinds.table import find, find_by_class
+from weigh._kinds.table import find
 from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Status, Tensor
 from weigh._tensor import Form
 
@@ -299,36 +299,12 @@ def _completed(reading: _Reading, node: _Node, within: _Context) -> _Reading:
     kind = reading.kind
     if kind is not None and all(h.status != "unknown" for h in reading.hypers.values()):
         return reading
-    guess = _guess(node, packing(node.own), within.near)
-    if kind is None and guess is not None:
-        # A class of the user's: what it prints nobody knows, but its tensors may be like those
-        # of a kind.
-        kind, values = guess
-        added = kind.hyperparameters(values, "inferred", {})
-        known = {name: one for name, one in added.items() if one.status != "unknown"}
-        return _Reading(kind, reading.name, "stated", {**known, **reading.hypers})
-    if kind is None:
-        return reading
-    values = guess[1] if guess is not None and guess[0].name == kind.name else _fit(kind, node)
-    added = kind.hyperparameters(values, "inferred", {})
-    hypers = {
-        name: added.get(name, one) if one.status == "unknown" else one
-        for name, one in reading.hypers.items()
-    }
-    return _Reading(kind, reading.name, "stated", hypers, kind.signature(Hypers(hypers)))
-
-
-def _fit(kind: Kind, node: _Node) -> dict[str, object]:
-    """Read hyperparameters off the shapes of a layer's tensors, which need not fit its class."""
     shapes = {name: t.values.shape for name, t in node.own.items() if t.values.shape is not None}
-    try:
-        values = kind.infer(shapes)
-    except (LookupError, ValueError, TypeError, StopIteration, ArithmeticError):
-        return {}
-    # The depth of a filter is the number of input channels only where there are no groups.
-    if kind.name.startswith("Conv"):
-        values.pop("in_channels", None)
-    return values
+    guess = _guess(node, packing(node.own), within.near)
+    kind, hypers = completed(kind, reading.hypers, guess, shapes)
+    # What a class of the user's prints, nobody says.
+    signature = kind.signature(Hypers(hypers)) if kind and reading.kind else ""
+    return _Reading(kind, reading.name, "stated", hypers, signature)
 
 
 def _guess(
@@ -383,23 +359,16 @@ def _stated(found: FoundLayer) -> _Reading:
 
 def _read_stated(found: FoundLayer) -> _Reading:
     made_by = found.made_by or FoundClass("")
-    kind = find_quantized(made_by.path) if made_by.loose else None
-    kind = kind or find_by_class((made_by.path, *made_by.bases))
+    kind, printed = stated_kind(made_by)
     if kind is not None and kind.name in ("Linear", "Conv1D") and looks_fused(found.path):
         kind = find(f"Fused{kind.name}")
-    base = kind or Kind()
-    given = found.attributes
-    if made_by.loose and kind is not None and kind.name not in HOLDERS:
-        given = {spec.name: given[spec.name] for spec in kind.specs if spec.name in given}
-    hypers = base.hyperparameters(given, "stated", made_by.defaults)
-    if made_by.loose and kind is None:  # nobody says what its defaults are
-        hypers = {n: replace(h, origin=None) for n, h in hypers.items()}
+    hypers = stated_hyperparameters(kind, made_by, found.attributes)
     return _Reading(
         kind,
-        (printed_name(made_by.path) if made_by.loose else None) or found.kind or "?",
+        printed or found.kind or "?",
         "stated",
         hypers,
-        base.signature(Hypers(hypers)),
+        (kind or Kind()).signature(Hypers(hypers)),
         redraws=_TRANSFORMER in (made_by.path, *made_by.bases),
     )
 

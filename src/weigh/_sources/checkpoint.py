@@ -27,7 +27,7 @@ class _Pickled:
         return inside(thing) or ()
 
     def is_mapping(self, thing: object) -> bool:
-        return pairs_of(thing) is not None
+        return pairs_of(thing) is not None or is_module(thing)
 
     def is_module(self, thing: object) -> bool:
         return is_module(thing)
@@ -57,7 +57,7 @@ def checkpoint_facts(
     parts = tell_apart(_Pickled(), pickle.value, contents.tensors)
     if not contents.tensors and not contents.modules:
         raise _no_tensor(pickle, contents)
-    tensors = tuple(_found(*row) for row in parts.rows)
+    tensors = tuple(found_tensor(*row) for row in parts.rows)
     metadata, padding = sizes()
     return Facts(
         format=format_name,
@@ -93,7 +93,14 @@ def _no_tensor(pickle: Pickle, contents: Contents) -> SourceError:
     )
 
 
-def _found(name: str, role: Role | None, tensor: PickledTensor) -> FoundTensor:
+def found_tensor(name: str, role: Role | None, tensor: PickledTensor) -> FoundTensor:
+    """State a pickled tensor.
+
+    Args:
+        name: its full name.
+        role: its role where it is none of the network's; None otherwise.
+        tensor: what the pickle says of it.
+    """
     slot = tensor.slot or ("parameter" if tensor.parameter else None)
     learns = slot == "parameter" and tensor.requires_grad
     return FoundTensor(
@@ -160,6 +167,11 @@ def _notes(parts: Parts[PickledTensor], contents: Contents) -> Iterator[str]:
     beside = [one for one in contents.modules if places and one.path not in places]
     for module in beside[:20]:
         yield f"{joined(module.path)!r} is a whole module ({module.class_path}) beside the network."
+    yield from unread_notes(contents)
+
+
+def unread_notes(contents: Contents) -> Iterator[str]:
+    """Say what was left out of a pickle, and what was not read."""
     for maker, (count, path) in islice(contents.unread.items(), 20):
         first = joined(path)
         more = f" and {count - 1:,} more are" if count > 1 else " is"

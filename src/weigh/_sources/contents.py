@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from weigh._errors import FormatError
 from weigh._facts import FoundLayer
-from weigh._sources.module_tree import module_tree
+from weigh._sources.module_tree import ModuleView, module_tree
 from weigh._sources.parts import Path
 from weigh._sources.pickled import Call, Items, Persistent, Pickle
 from weigh._sources.pickled_modules import attributes, class_of, is_module, view
@@ -63,13 +64,24 @@ class Contents:
     notes: list[str] = field(default_factory=list)
 
 
-def contents_of(pickle: Pickle, reader: TensorReader) -> Contents:
+def contents_of(
+    pickle: Pickle,
+    reader: TensorReader,
+    view: Callable[[Call], ModuleView] = view,
+    is_module: Callable[[object], bool] = is_module,
+) -> Contents:
     """Go through everything reachable, without recursion and within bounds.
+
+    Args:
+        pickle: what was pickled.
+        reader: reads the tensors in it.
+        view: tells what a module holds.
+        is_module: tells what is a module.
 
     Raises:
         FormatError: a tensor is malformed, or the nesting is out of bounds.
     """
-    return _Walk(pickle, reader).run(pickle.value)
+    return _Walk(pickle, reader, view, is_module).run(pickle.value)
 
 
 def inside(thing: object) -> Iterator[tuple[str, object]] | None:
@@ -92,12 +104,27 @@ def _of_object(thing: Call) -> Iterator[tuple[str, object]]:
         yield key_text(key), value
 
 
+def _of_states(thing: object) -> Iterator[tuple[str, object]]:
+    """Give what the state of an opaque object is a list of, such as its packed weights."""
+    for state in thing.states if isinstance(thing, Call) else ():
+        if isinstance(state, tuple | list):
+            yield from ((str(i), part) for i, part in enumerate(state))
+
+
 class _Walk:
     """A walk down the pickle, deepest first, that keeps only the way to where it is."""
 
-    def __init__(self, pickle: Pickle, reader: TensorReader) -> None:
+    def __init__(
+        self,
+        pickle: Pickle,
+        reader: TensorReader,
+        view: Callable[[Call], ModuleView],
+        is_module: Callable[[object], bool],
+    ) -> None:
         self._reader, self._found = reader, Contents()
+        self._view, self._is_module = view, is_module
         length = pickle.end - pickle.start
+        self._length = length
         self._left = min(_VISITS_FREE + _VISITS_A_BYTE * length, _MAX_VISITS)
         self._path: list[str] = []
         self._above: list[int] = []
@@ -138,8 +165,9 @@ class _Walk:
         if way is None:
             return False
         if self._beside:
+            way = chain(way, _of_states(thing))
             self._seen.add(id(thing))
-        elif isinstance(thing, Call) and is_module(thing):
+        elif isinstance(thing, Call) and self._is_module(thing):
             way = self._enter(thing)
         self._ways.append(way)
         self._above.append(id(thing))
@@ -148,7 +176,7 @@ class _Walk:
     def _enter(self, module: Call) -> Iterator[tuple[str, object]]:
         """Take a whole module; give what it holds beside its slots, to be searched next."""
         found, path = self._found, tuple(self._path)
-        tree = module_tree(module, view, self._reader, self._left)
+        tree = module_tree(module, self._view, self._reader, self._length)
         self._left -= len(tree.layers) + len(tree.tensors)
         found.modules.append(PickledModule(path, class_of(module), tree.layers))
         for inner, tensor in tree.tensors:

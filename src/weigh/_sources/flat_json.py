@@ -31,6 +31,7 @@ class Cursor:
     Args:
         text: the whole text.
         depth: how many arrays and objects may lie within each other in what is skipped.
+        most_skipped: how many values may be skipped.
 
     Every method raises FormatError where the text is not the JSON it asks for.
 
@@ -42,8 +43,9 @@ class Cursor:
         note None
     """
 
-    def __init__(self, text: str, *, depth: int = 125) -> None:
+    def __init__(self, text: str, *, depth: int = 125, most_skipped: int = _MOST_SKIPPED) -> None:
         self.text, self.at, self._depth = text, 0, depth
+        self._most_skipped = most_skipped
         self._skipped = 0
 
     def peek(self) -> str:
@@ -124,13 +126,13 @@ class Cursor:
     def skip(self) -> None:
         """Pass over any one value, which must be valid JSON.
 
-        A text in which over a million values mean nothing is refused: it is made to waste time.
+        A text in which too many values mean nothing is refused: it is made to waste time.
         """
         closers: list[str] = []
         while True:
             self._skipped += 1
-            if self._skipped > _MOST_SKIPPED:
-                raise self.wrong(f"over {_MOST_SKIPPED:,} values in fields of no meaning")
+            if self._skipped > self._most_skipped:
+                raise self.wrong(f"over {self._most_skipped:,} values in fields of no meaning")
             if self._opens(closers):
                 continue
             while closers and self.accept(closers[-1]):

@@ -17,9 +17,12 @@ from weigh._sources.torch_pickle import PickledTensor, TensorReader, Unread
 
 Path = tuple[str, ...]
 
-_MAX_DEPTH, _MAX_PATHS, _MAX_NOTES = 100, 300_000, 20
+_MAX_DEPTH, _MAX_PATHS, _MAX_NOTES = 100, 150_000, 20
 _MAX_PARTS, _MAX_TEXT, _MAX_NESTING = 64, 1000, 3
 _MAX_NAMES = 1 << 26
+_ENTRIES_FREE, _BYTES_AN_ENTRY = 1000, 4
+"""An entry of a module's dictionary takes that many bytes of the pickle or more: where there are
+more entries than that, many modules share one."""
 
 
 @dataclass(slots=True)
@@ -33,6 +36,7 @@ class ModuleView:
         children: its child modules by name; None for an empty slot.
         rest: what else it holds, where there may be tensors that belong to no slot.
         packed: the names of those slots that it keeps packed, not as parameters.
+        size: how many entries its dictionaries have.
         wrong: what is not as it should be, in words.
     """
 
@@ -42,6 +46,7 @@ class ModuleView:
     children: list[tuple[str, object]] = field(default_factory=list)
     rest: list[tuple[str, object]] = field(default_factory=list)
     packed: frozenset[str] = frozenset()
+    size: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -69,7 +74,7 @@ class ModuleTree:
 
 
 def module_tree(
-    top: Call, view: Callable[[Call], ModuleView], reader: TensorReader, most: int
+    top: Call, view: Callable[[Call], ModuleView], reader: TensorReader, length: int
 ) -> ModuleTree:
     """Go down a tree of modules, without recursion and within bounds.
 
@@ -77,18 +82,22 @@ def module_tree(
         top: the outermost module.
         view: tells what one module holds.
         reader: reads the tensors.
-        most: how many modules and tensors may be met, each path counted.
+        length: the bytes of the pickle, which bound what it can mean.
 
     Raises:
         FormatError: a module contains itself, or there are too many, too deep or misnamed ones,
             or a tensor is malformed.
     """
-    return _Descent(view, reader, min(most, _MAX_PATHS)).run(top)
+    return _Descent(view, reader, length).run(top)
 
 
 class _Descent:
-    def __init__(self, view: Callable[[Call], ModuleView], reader: TensorReader, most: int) -> None:
-        self._view, self._reader, self._left = view, reader, most
+    def __init__(
+        self, view: Callable[[Call], ModuleView], reader: TensorReader, length: int
+    ) -> None:
+        self._view, self._reader = view, reader
+        self._left = _MAX_PATHS
+        self._entries = _ENTRIES_FREE + length // _BYTES_AN_ENTRY
         self._found = ModuleTree()
         self._views: dict[int, ModuleView] = {}
         self._classes: dict[str, FoundClass] = {}
@@ -104,7 +113,7 @@ class _Descent:
                 self._found.layers.append(FoundLayer(name, absent=True))
                 continue
             if not isinstance(module, Call):
-                self._note(f"{name!r} stands among the modules and is none.")
+                self._note(f"{name[:200]!r} stands among the modules and is none.")
                 continue
             if id(module) in above:
                 raise FormatError(f"the module at {name[:200]!r} contains itself")
@@ -134,14 +143,18 @@ class _Descent:
         if again is None:
             self._found.met[id(module)] = name
             seen = self._views[id(module)] = self._view(module)
+            self._entries -= seen.size
+            if self._entries < 0:
+                raise FormatError("the pickle's modules have more attributes than it can mean")
             prefix = f"{name}." if name else ""
+            self._letters += sum(len(prefix) + len(local) for local, _ in seen.rest)
             taken = {local for local, _, _ in seen.slots}
             self._found.rest += [
                 (f"{prefix}{'__dict__.' * (local in taken)}{local}", thing)
                 for local, thing in seen.rest
             ]
             for text in seen.wrong:
-                self._note(f"{name or 'The network'!r}: {text}." if name else f"{text}.")
+                self._note(f"{name[:200]!r}: {text}.")
         else:
             seen = self._views[id(module)]
         self._found.layers.append(

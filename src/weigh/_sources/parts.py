@@ -132,7 +132,7 @@ def tell_apart(tree: Tree, top: object, found: Sequence[tuple[Path, Item]]) -> P
     whole = any(place.module for place in places)
     clean, left_out = cleaner([] if whole else own)
     rows: list[tuple[str, Role | None, Item]] = []
-    taken = _once(map(clean, own))
+    taken = check_once(map(clean, own))
     for (path, item), within in zip(found, inner, strict=True):
         if within is not None:
             rows.append((clean(joined(within)), None, item))
@@ -148,7 +148,7 @@ def tell_apart(tree: Tree, top: object, found: Sequence[tuple[Path, Item]]) -> P
     return Parts(rows, places, clean, (*_notes(places, bool(found)), *left_out))
 
 
-def _once(names: Iterable[str]) -> set[str]:
+def check_once(names: Iterable[str]) -> set[str]:
     """Collect names.
 
     Raises:

@@ -50,6 +50,7 @@ def view(thing: Call) -> ModuleView:
     own = dict(attributes(thing))
     made = ModuleView(class_of(thing))
     tables = {name: _table(made, own, name) for name in _TABLES}
+    made.size = len(own) + sum(map(len, tables.values()))
     roles: tuple[tuple[str, Role], ...] = (("_parameters", "parameter"), ("_buffers", "buffer"))
     for name, role in roles:
         made.slots += [(local, role, value) for local, value in tables[name].items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weigh._dtypes import DType
-from weigh._errors import FormatError, SourceError, UnsupportedError
+from weigh._errors import FormatError, SourceError
 from weigh._facts import Facts, Values
 from weigh._sources.bytes import ByteSource
 from weigh._sources.checkpoint import checkpoint_facts
@@ -26,29 +26,18 @@ def read(source: ByteSource) -> Facts:
 
     Raises:
         FormatError: the archive or the pickle breaks the rules.
-        UnsupportedError: it is TorchScript or an exported program.
         SourceError: it is another kind of archive, or holds no tensor.
     """
     members = read_directory(source)
-    root = _root(members)
-    if f"{root}constants.pkl" in members:
-        raise UnsupportedError(
-            "TorchScript archives are not read yet",
-            do="Load it with torch.jit.load and save its state_dict().",
-        )
+    root = root_of(members)
     pickle = read_pickle(read_member(source, members[f"{root}data.pkl"], most=_MAX_PICKLE))
-    storages = _Storages(source, members, root)
+    storages = ZipStorages(source, members, root)
     reader = TensorReader(storages.values)
     return checkpoint_facts("torch-zip", source, pickle, reader, storages.sizes)
 
 
-def _root(members: dict[str, Member]) -> str:
+def root_of(members: dict[str, Member]) -> str:
     """Find the one folder that everything is in, as ``"archive/"``."""
-    if any(name.rpartition("/")[2] == "archive_format" for name in members):
-        raise UnsupportedError(
-            "exported programs (.pt2) are not read yet",
-            do="Load it with torch.export.load and save its state_dict.",
-        )
     pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if not pickles:
         raise SourceError(
@@ -64,11 +53,21 @@ def _root(members: dict[str, Member]) -> str:
     return root
 
 
-class _Storages:
-    """The storages of an archive: each is a member ``data/KEY``."""
+class ZipStorages:
+    """The storages of an archive: each is a member ``data/KEY``.
 
-    def __init__(self, source: ByteSource, members: dict[str, Member], root: str) -> None:
+    Args:
+        source: the file.
+        members: its members.
+        root: the folder in the archive that everything is in.
+        folder: the folder in it that the storages are in.
+    """
+
+    def __init__(
+        self, source: ByteSource, members: dict[str, Member], root: str, folder: str = "data/"
+    ) -> None:
         self._source, self._members, self._root = source, members, root
+        self._folder = f"{root}{folder}"
         self._offsets: dict[str, int] = {}
         self._big_endian = self._byte_order() == b"big"
 
@@ -81,11 +80,16 @@ class _Storages:
 
     def sizes(self) -> tuple[int, int]:
         """Give the bytes of metadata and of padding, once all storages are found."""
-        data = [m for name, m in self._members.items() if name.startswith(f"{self._root}data/")]
-        used = ((self._members[f"{self._root}data/{key}"], at) for key, at in self._offsets.items())
+        data, padding = self.taken()
+        return self._source.size - data - padding, padding
+
+    def taken(self) -> tuple[int, int]:
+        """Give the bytes of all storages and of padding, once those in use are found."""
+        data = [m for name, m in self._members.items() if name.startswith(self._folder)]
+        used = ((self._members[f"{self._folder}{key}"], at) for key, at in self._offsets.items())
         # PyTorch moves a storage to a round address by a field of its header that says nothing.
         padding = sum(at - m.header - LOCAL_HEADER - len(m.name.encode()) for m, at in used)
-        return self._source.size - sum(m.size for m in data) - padding, padding
+        return sum(m.size for m in data), padding
 
     def values(
         self,
@@ -96,7 +100,7 @@ class _Storages:
         first: int,
         affine: Affine | None,
     ) -> Values:
-        member = self._members.get(f"{self._root}data/{storage.key}")
+        member = self._members.get(f"{self._folder}{storage.key}")
         if member is None:
             raise FormatError(f"the pickle names storage {storage.key!r}, which the archive lacks")
         if storage.size > member.size:
@@ -113,7 +117,7 @@ class _Storages:
             shape,
             strides=strides,
             big_endian=self._big_endian,
-            storage=(self._source.identity, storage.key),
+            storage=(self._source.identity, f"{self._folder}{storage.key}"),
             storage_offset=storage.offset + first,
             storage_bytes=storage.size,
             affine=affine,

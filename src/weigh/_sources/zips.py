@@ -8,6 +8,7 @@ file and the directory are read.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ _MAX_DIRECTORY = 1 << 28
 _LATER, _LATER_SIZES = 0x8, (12, 16, 20, 24)
 """The flag, and the possible sizes, of a record after a member that states its sizes."""
 
-STORED = 0
+STORED, _DEFLATED = 0, 8
 LOCAL_HEADER = _LOCAL.size
 """The bytes before a member's name."""
 
@@ -140,6 +141,33 @@ def read_member(source: ByteSource, member: Member, *, most: int) -> bytes:
             seen=f"{member.size:,} bytes where {most:,} are the most",
         )
     return bytes(source.view(stored_offset(source, member), member.size))
+
+
+def unpacked_member(source: ByteSource, member: Member, *, most: int) -> bytes:
+    """Read a member whole, stored or deflated.
+
+    Raises:
+        FormatError: it is packed in another way, longer than ``most`` bytes, or of another length
+            than the archive states.
+    """
+    if member.method == STORED:
+        return read_member(source, member, most=most)
+    shown = repr(member.name[:100])
+    if member.method != _DEFLATED or member.size > most:
+        raise FormatError(
+            f"the archive's member {shown} is too long or packed in a way that is not read",
+            seen=f"{member.size:,} bytes by method {member.method}",
+        )
+    packed = source.view(data_offset(source, member), member.packed)
+    machine = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        # No more than is stated is ever unpacked, and one byte more to see that it ends there.
+        data = machine.decompress(packed, member.size + 1)
+    except zlib.error:
+        raise FormatError(f"the archive's member {shown} is damaged") from None
+    if len(data) != member.size:
+        raise FormatError(f"the archive states another size for its member {shown}")
+    return data
 
 
 def stored_offset(source: ByteSource, member: Member) -> int:

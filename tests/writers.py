@@ -6,8 +6,10 @@ The contract tests and the fuzzers begin from these.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +70,34 @@ def npy(folder: Path) -> tuple[Path, Arrays]:
     return path, {"example": array}
 
 
+def torchscript(folder: Path) -> tuple[Path, Arrays]:
+    import torch
+
+    module, state = _network()
+    path = folder / "example.jit"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.script(module), path)
+    return path, state
+
+
+def torch_export(folder: Path) -> tuple[Path, Arrays]:
+    import torch
+
+    module, state = _network()
+    path = folder / "example.pt2"
+    torch.export.save(torch.export.export(module, (torch.ones(1, 2, 3, 3),)), path)
+    return path, state
+
+
+def _network() -> tuple[Any, Arrays]:
+    import torch
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 2), torch.nn.BatchNorm2d(3)).eval()
+    return module, {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+
+
 def torch_zip(folder: Path) -> tuple[Path, Arrays]:
     return _torch(folder, zipped=True)
 
@@ -111,6 +141,8 @@ WRITERS: dict[str, Writer] = {
     "gguf": gguf,
     "npz": npz,
     "npy": npy,
+    "torchscript": torchscript,
+    "torch-export": torch_export,
     "torch-zip": torch_zip,
     "torch-legacy": torch_legacy,
     "sharded": sharded,

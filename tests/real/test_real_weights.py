@@ -119,3 +119,27 @@ def test_g2p_en() -> None:
     assert sum(tensor.count or 0 for tensor in net.tensors()) == 834_890
     with np.load(path) as arrays:
         assert_same_tensors(net, dict(arrays))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated")
+def test_silero_vad_torchscript() -> None:
+    """Two scripted networks of convolutions and LSTM cells, one for each sampling rate."""
+    path = real("silero-vad", "silero_vad/data/silero_vad.jit")
+    net = weigh.open(path)
+    loaded = torch.jit.load(path)
+
+    assert net.format == "torchscript"
+    assert net.counts.parameters == 462_594
+    assert sum(tensor.role == "buffer" for tensor in net.tensors()) == 2
+    state = {**dict(loaded.named_parameters()), **dict(loaded.named_buffers())}
+    own = {t.name: t for t in net.tensors() if t.role in ("parameter", "buffer")}
+    assert own.keys() == state.keys()
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(own[name].read(), tensor.detach().numpy(), strict=True)
+        if isinstance(own[name], weigh.Parameter):
+            assert own[name].learnable == tensor.requires_grad
+    assert net.accounts is not None
+    assert net.accounts.unreachable == 0
+    # Its constants say what the shapes of weights do not.
+    first = net["_model.encoder.1.reparam_conv"]
+    assert repr(first) == "Conv1d(128, 64, kernel_size=(3,), stride=(2,), padding=(1,))"

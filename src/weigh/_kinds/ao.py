@@ -8,7 +8,9 @@ from weigh._kinds.kind import Kind, Spec
 from weigh._kinds.linear import Linear
 from weigh._kinds.plain import Plain
 
-_NAMELESS = ("Quantize", "DeQuantize", "FloatFunctional", "FXFloatFunctional", "Sigmoid")
+_OWN_NAMES = (
+    "Quantize", "DeQuantize", "FloatFunctional", "FXFloatFunctional", "QFunctional", "Sigmoid",
+)  # fmt: skip
 _ODD = {"RNNBase": "RNN", "RNNCellBase": "RNNBase"}
 _SCALE = (Spec("scale"), Spec("zero_point"))
 
@@ -33,14 +35,14 @@ def printed_name(path: str) -> str | None:
         return f"Quantized{name.removesuffix('Bag')}(Reference)"
     if ".dynamic." in home:
         return f"DynamicQuantized{_ODD.get(name, name)}"
-    return None if name in _NAMELESS else f"Quantized{name.removeprefix('Q')}"
+    return None if name in _OWN_NAMES else f"Quantized{name}"
 
 
 def find_quantized(path: str) -> Kind | None:
     """Find the kind of a quantized layer that prints other arguments than the plain one."""
-    if printed_name(path) is None and not path.endswith(".Quantize"):
-        return None
     name = path.rpartition(".")[2]
+    if printed_name(path) is None and name not in ("Quantize", "QFunctional"):
+        return None
     if ".reference." in path or ".quantizable." in path:
         return None
     if name.startswith("Linear"):

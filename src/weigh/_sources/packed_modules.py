@@ -54,6 +54,13 @@ def complete_packed(made: ModuleView, thing: Call) -> None:
     made.rest = [row for row in made.rest if row[0] not in made.packed]
 
 
+def is_packed_convolution(thing: Call, class_path: str) -> bool:
+    """Whether a pickled object is a quantized convolution, whose state is a tuple."""
+    state = _first(thing.states)
+    fits = isinstance(state, tuple) and len(state) == len(_CONV) + 1
+    return fits and class_path.startswith(HOMES)
+
+
 def _drop(made: ModuleView, name: str) -> None:
     made.children = [(one, child) for one, child in made.children if one != name]
 

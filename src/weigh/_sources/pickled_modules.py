@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from weigh._facts import Role
 from weigh._sources.module_tree import ModuleView, plain_value
-from weigh._sources.packed_modules import complete_packed
+from weigh._sources.packed_modules import complete_packed, is_packed_convolution
 from weigh._sources.pickled import Call, Global
 from weigh._sources.plain_text import key_text
 from weigh._sources.torch_pickle import class_outside, pairs_of
@@ -23,7 +23,9 @@ _MAX_ATTRIBUTES = 1000
 def is_module(thing: object) -> bool:
     """Whether a pickled object is an ``nn.Module``: it has the tables of one."""
     wanted = {"_modules", "_parameters"}
-    return wanted <= {name for name, _ in attributes(thing) if name in wanted}
+    if wanted <= {name for name, _ in attributes(thing) if name in wanted}:
+        return True
+    return isinstance(thing, Call) and is_packed_convolution(thing, class_of(thing))
 
 
 def attributes(thing: object) -> Iterator[tuple[str, object]]:

@@ -139,6 +139,11 @@ class _Pool:
         values, size = self._loose
         at_most = False
         for spans in self._shared.values():
+            if len(spans) == 1:  # most storages: quicker here than by a call for each
+                extent, dtype = spans[0]
+                values += extent.distinct
+                size += min(extent.stop - extent.start, dtype.size_of(extent.distinct))
+                continue
             more = covered(spans)
             values, size = values + more.values, size + more.bytes
             at_most = at_most or more.at_most

@@ -34,15 +34,11 @@ NOTHING = Stored(0, 0)
 
 
 def covered(spans: list[Span]) -> Stored:
-    """Give the values and bytes that some views of one storage touch together.
+    """Give the values and bytes that two or more views of one storage touch together.
 
     Views without gaps are laid over each other as they are, the others run by run, up to
     65,536 runs; of more, the sum of what each touches is an upper bound.
     """
-    if len(spans) == 1:
-        extent, dtype = spans[0]
-        size = min(extent.stop - extent.start, dtype.size_of(extent.distinct))
-        return Stored(extent.distinct, size)
     views = {extent[:4] + extent.axes: (extent, dtype) for extent, dtype in spans}
     whole = _union((e.start, e.stop) for e, dtype in views.values() if not _has_gaps(e, dtype))
     size = sum(stop - start for start, stop in whole)

@@ -129,9 +129,6 @@ class TorchValues:
         if self._is_lazy():
             return None
         tensor = self._tensor
-        if tensor.layout is not _strided():
-            with undisturbed():
-                return self._sparse_extent()
         try:
             storage = tensor.untyped_storage()
             # The storage's own address, not its data's: asking for that can copy it.
@@ -144,7 +141,8 @@ class TorchValues:
             total, first = int(total), int(first)
             strides = tuple(map(int, tensor.stride()))
         except (RuntimeError, NotImplementedError, AttributeError, TypeError):
-            return None
+            with undisturbed():
+                return self._sparse_extent()
         shape = self.shape or ()
         if self._is_pairs():
             first, strides = 2 * first, (*(2 * stride for stride in strides[:-1]), 1)

@@ -128,6 +128,18 @@ def sharded(folder: Path) -> tuple[Path, Arrays]:
     return path, state
 
 
+def dcp(folder: Path) -> tuple[Path, Arrays]:
+    import torch
+    import torch.distributed.checkpoint
+
+    place, state = folder / "dcp", arrays()
+    tensors = {name: torch.from_numpy(array) for name, array in state.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns that there is no process group
+        torch.distributed.checkpoint.save({"model": tensors}, checkpoint_id=place)
+    return place, state
+
+
 def model_folder(folder: Path) -> tuple[Path, Arrays]:
     place = folder / "model"
     place.mkdir()
@@ -146,6 +158,7 @@ WRITERS: dict[str, Writer] = {
     "torch-zip": torch_zip,
     "torch-legacy": torch_legacy,
     "sharded": sharded,
+    "dcp": dcp,
     "folder": model_folder,
 }
 """By the format's name; there is one for every format."""

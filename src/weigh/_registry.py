@@ -173,6 +173,12 @@ FORMATS: tuple[Format, ...] = (
         endings=(".index.json",),
     ),
     Format(
+        "dcp",
+        "torch.distributed.checkpoint: a folder of slices of tensors",
+        "weigh._sources.dcp:read",
+        files=(".metadata",),
+    ),
+    Format(
         "folder",
         "a folder with weights, and perhaps a config.json (Hugging Face)",
         "weigh._sources.model_folder:read",

@@ -87,6 +87,37 @@ def tensor(shape: tuple[int, ...], strides: tuple[int, ...], name: str = "x") ->
 
 
 TWICE = b'{"x":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},' * 2
+MODULE = b"\x80\x02ctorch.nn\nModule\nq\x020"
+"""Begins a pickle whose memo holds the class under 2."""
+
+
+def module(children: bytes) -> bytes:
+    """Write by hand a module with these children."""
+    tables = b"}(X\x0b\0\0\0_parameters}X\x08\0\0\0_modules}("
+    return b"h\2)R" + tables + children + b"uub"
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, data in members.items():
+            file.writestr(f"a/{name}", data)
+    return buffer.getvalue()
+
+
+def script(code: bytes) -> bytes:
+    """A TorchScript archive of one module with this code."""
+    top = b"\x80\x02c__torch__\nA\n)\x81}b."
+    code_file = {"code/__torch__.py": code}
+    return zipped({"data.pkl": top, "constants.pkl": b"\x80\x02).", **code_file})
+
+
+def program(graph: bytes) -> bytes:
+    """An exported program with this graph and no weights."""
+    table = {"data/weights/m_weights_config.json": b'{"config": {}}'}
+    return zipped({"archive_format": b"pt2", "models/m.json": graph, **table})
+
+
 DEEP = b"\x80\x02})" + b"\x85" * 2_000_000 + b"Ns."
 GOOD = torch_zip(tensor((2, 2), (2, 1)))
 
@@ -129,6 +160,21 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "an archive cut in its directory": ("x.pt", lambda: GOOD[:-30]),
     "an archive cut in its data": ("x.pt", lambda: GOOD[:100]),
     "an archive with a tail": ("x.pt", lambda: GOOD + b"PK\x05\x06" + bytes(17)),
+    "modules by the hundred thousand": (
+        "x.pt", lambda: torch_zip(MODULE + module(
+            b"".join(b"X\6\0\0\0%06d" % i + module(b"") for i in range(200_000))) + b".")),
+    "modules in modules, twice each": (
+        "x.pt", lambda: torch_zip(MODULE + module(b"") + b"q\3" + b"".join(
+            b"0" + module(b"X\1\0\0\0ah\3X\1\0\0\0bh\3") + b"q\3" for _ in range(60)) + b".")),
+    "a module in itself": (
+        "x.pt", lambda: torch_zip(MODULE + b"h\2)Rq\3" + module(b"X\1\0\0\0ah\3")[4:] + b".")),
+    "code of nine million lines": (
+        "x.pt", lambda: script(b"class A(Module):\n" + b"  x\n" * 9_000_000)),
+    "a graph of nothing": ("x.pt2", lambda: program(b'{"x": [' + b"1," * 9_000_000 + b"1]}")),
+    "a graph of deep nothing": ("x.pt2", lambda: program(b"[" * 9_000_000)),
+    "paths of paths": (
+        "x.pt2", lambda: program(b'{"graph_module": {"module_call_graph": [' + b",".join(
+            b'{"fqn": "%d%s"}' % (i, b".a" * 60) for i in range(50_000)) + b"]}}")),
     "noise": ("x.pt", lambda: bytes(range(256)) * 50),
 }  # fmt: skip
 

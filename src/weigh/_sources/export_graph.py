@@ -18,7 +18,7 @@ MOST_JSON = 1 << 25
 """The longest JSON that is read, in bytes: about five seconds of work."""
 
 _MOST_SKIPPED = 3_000_000
-_MOST_ENTRIES, _MAX_NAME = 200_000, 4096
+_MOST_ENTRIES, _MAX_NAME = 100_000, 4096
 _SCALAR_TYPES = {
     1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32",
     8: "float64", 9: "complex32", 10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16",

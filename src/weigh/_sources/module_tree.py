@@ -120,6 +120,8 @@ class _Descent:
             if len(above) > _MAX_DEPTH:
                 raise FormatError(f"modules are nested more than {_MAX_DEPTH} deep")
             seen = self._enter(path, name, module)
+            if len(seen.children) > self._left:
+                raise _too_many()
             below = [
                 ((*path, _proper(child, name)), thing, (*above, id(module)))
                 for child, thing in seen.children
@@ -131,7 +133,7 @@ class _Descent:
         self._left -= 1
         self._letters += len(name)
         if self._left < 0 or self._letters > _MAX_NAMES:
-            raise FormatError("the pickle's modules have more paths than it can mean")
+            raise _too_many()
 
     def _note(self, text: str) -> None:
         if len(self._found.notes) < _MAX_NOTES:
@@ -197,6 +199,10 @@ class _Descent:
         else:
             self._note(f"{name[:200]!r} stands among the tensors and is none.")
         return None
+
+
+def _too_many() -> FormatError:
+    return FormatError("the pickle's modules have more paths than it can mean")
 
 
 def _proper(name: str, where: str) -> str:

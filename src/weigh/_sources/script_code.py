@@ -17,14 +17,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-_CLASS = re.compile(r"^class ([^\W\d]\w*)(?:\((\w*)\))?:\n((?:  [^\n]*\n)*)", re.MULTILINE)
+_CLASS = re.compile(r"^class ([^\W\d]\w*)(?:\((\w*)\))?:\n", re.MULTILINE)
 _LIST = re.compile(r'  __(parameters|buffers)__ = \[((?:"[^"\\]{1,1000}", ?)*)\]')
 _NAME = re.compile(r'"([^"\\]*)"')
 _FINAL = re.compile(r"  ([^\W\d]\w{0,200}) : Final\[[^=]{1,300}\] = ([^\n]{1,1000})")
 _NUMBER = re.compile(r"-?\d{1,40}(?:(\.)\d{0,40})?(?:e([+-]?\d{1,3}))?")
 _TEXT = re.compile(r'"([^"\\]*)"')
 _WORDS = {"True": True, "False": False, "None": None}
-_MOST_PARTS, _MOST_LINES = 64, 10_000
+_MOST_PARTS, _MOST_LINES, _MOST_LINE = 64, 10_000, 1 << 16
 
 
 @dataclass(slots=True)
@@ -52,12 +52,12 @@ def script_classes(code: str) -> dict[str, ScriptClass]:
         >>> script_classes(head)["A"].parameters, script_classes(head)["A"].constants
         (frozenset({'w'}), {'p': 0.5})
     """
-    return {match[1]: _head(match[2] or "", match[3]) for match in _CLASS.finditer(code)}
+    return {match[1]: _head(match[2] or "", code, match.end()) for match in _CLASS.finditer(code)}
 
 
-def _head(base: str, lines: str) -> ScriptClass:
+def _head(base: str, code: str, at: int) -> ScriptClass:
     made = ScriptClass(base)
-    for line in _above_methods(lines):
+    for line in _above_methods(code, at):
         if found := _LIST.fullmatch(line):
             names = frozenset(_NAME.findall(found[2]))
             if found[1] == "parameters":
@@ -71,13 +71,13 @@ def _head(base: str, lines: str) -> ScriptClass:
     return made
 
 
-def _above_methods(lines: str) -> Iterator[str]:
-    at = 0
+def _above_methods(code: str, at: int) -> Iterator[str]:
+    """Go through the indented lines from a place on, up to the first method."""
     for _ in range(_MOST_LINES):
-        end = lines.find("\n", at)
-        if end < 0 or lines.startswith("  def ", at):
+        end = code.find("\n", at)
+        if end < 0 or not code.startswith("  ", at) or code.startswith("  def ", at):
             return
-        yield lines[at:end]
+        yield code[at : min(end, at + _MOST_LINE)]
         at = end + 1
 
 

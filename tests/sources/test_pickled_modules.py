@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
+import sys
 import time
 import tracemalloc
 import zipfile
@@ -171,17 +173,22 @@ def test_tensors_of_a_class_of_ones_own_may_be_like_those_of_a_kind(tmp_path: Pa
     assert net[0].hyperparameters["bias"].status == "inferred"
 
 
-def test_nothing_is_imported_and_everything_is_named(tmp_path: Path) -> None:
-    class Evil:
-        def __reduce__(self) -> Any:
-            return (exec, ("raise SystemExit(3)",))
+class Evil:
+    def __reduce__(self) -> Any:
+        return (exec, ("raise SystemExit(3)",))
 
+
+def test_nothing_is_run_and_everything_is_named(tmp_path: Path) -> None:
     module = nn.Linear(2, 1)
     module.evil = Evil()  # type: ignore[assignment]
+    with pytest.raises(SystemExit):
+        torch.load(io.BytesIO(saved(module)), weights_only=False)
     net = opened(module, tmp_path)
     assert net.counts.parameters == 3
-    note = next(note for note in net.notes if "would import" in note)
-    assert "Linear" in note
+    assert any("would import" in note and ".exec" in note for note in net.notes)
+    names = net.metadata["pickle.globals"].split(", ")
+    assert {"torch.nn.modules.linear.Linear", "torch.FloatStorage"} <= set(names)
+    assert any(name.endswith(".exec") for name in names)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -334,6 +341,23 @@ def test_a_damaged_pickle_is_read_or_refused(data: Any) -> None:
         torch_zip.read(MemoryBytes(by_hand(bytes(program))))
     except WeighError:
         return
+
+
+def test_opening_imports_neither_numpy_nor_torch(tmp_path: Path) -> None:
+    torch.save(NET, tmp_path / "a.pt")
+    torch.jit.trace(nn.Linear(2, 1), torch.ones(1, 2)).save(tmp_path / "b.pt")
+    exported = torch.export.export(nn.Linear(2, 1), (torch.ones(1, 2),))
+    torch.export.save(exported, tmp_path / "c.pt2")
+    code = (
+        "import sys, weigh\n"
+        "print([weigh.open(path).format for path in sys.argv[1:]],"
+        " [m for m in ('torch', 'numpy') if m in sys.modules])"
+    )
+    paths = [str(tmp_path / name) for name in ("a.pt", "b.pt", "c.pt2")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['torch-zip', 'torchscript', 'torch-export'] []"
 
 
 def test_plain_values() -> None:

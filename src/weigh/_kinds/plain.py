@@ -156,26 +156,27 @@ class Plain(Kind):
 
 
 class Upsample(Kind):
-    """Upsampling, which prints its factor, or else the size it was given."""
+    """Upsampling, which prints its factor, or else the size it was given.
+
+    Two classes fix the mode, which is no argument of theirs.
+    """
 
     order = ()
-    specs = (
-        Spec("size", None),
-        Spec("scale_factor", None),
-        Spec("mode", "nearest"),
-        Spec("align_corners", None, "never"),
-        Spec("recompute_scale_factor", None, "never"),
-    )
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, mode: str = "") -> None:
+        self.name, self.mode = name, mode
+        self.specs = (Spec("size", None), Spec("scale_factor", None))
+        if not mode:
+            more = ("align_corners", "recompute_scale_factor")
+            self.specs += (Spec("mode", "nearest"), *(Spec(one, None, "never") for one in more))
 
     def signature(self, h: Hypers) -> str:
         """Write the factor or the size, then the mode."""
-        known = [name for name in ("scale_factor", "size") if h.value(name) is not None]
-        first = known[0] if known else "size"
-        names = [name for name in (first, "mode") if name in h.rows]
-        return ", ".join(f"{n}={h.value(n)!r}" if h.known(n) else f"{n}=?" for n in names)
+        names = ("scale_factor", "size")
+        first = next((name for name in names if h.value(name) is not None), "size")
+        shown = [f"{first}={h.value(first)!r}" if h.known(first) else f"{first}=?"]
+        mode = self.mode or (h.value("mode") if h.known("mode") else None)
+        return ", ".join([*shown, f"mode={mode!r}" if mode else "mode=?"])
 
 
 _MADE = {
@@ -183,6 +184,8 @@ _MADE = {
     for name in names.split()
 }  # fmt: skip
 PLAIN: dict[str, Kind] = _MADE | {
-    name: Upsample(name) for name in ("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d")
+    "Upsample": Upsample("Upsample"),
+    "UpsamplingNearest2d": Upsample("UpsamplingNearest2d", "nearest"),
+    "UpsamplingBilinear2d": Upsample("UpsamplingBilinear2d", "bilinear"),
 }
 """Every such kind by the name of its class."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -18,6 +19,14 @@ from weigh._sources.plain_text import key_text
 from weigh._sources.torch_pickle import PickledTensor, TensorReader, pairs_of
 
 _MAX_FACTS, _MAX_NAME = 100, 4096
+_MAX_IMPORTS, _SHOWN_IMPORTS = 4000, 6
+_USUAL = re.compile(
+    r"torch\.(?:nn|ao)\..*|torch\.(?:_utils|_tensor)\._rebuild\w+"
+    r"|torch\.(?:\w+Storage|Size|device|ScriptObject|per_\w+|q?u?(?:int|float|bfloat)\d+\w*|bool)"
+    r"|collections\.(?:OrderedDict|defaultdict)"
+    r"|(?:builtins|__builtin__)\.(?:set|frozenset|dict|list|tuple|object|slice|complex|bytearray)"
+)
+"""What PyTorch's own layers name; anything else is worth a look before it is loaded."""
 
 
 class _Pickled:
@@ -64,8 +73,8 @@ def checkpoint_facts(
         location=source.name,
         tensors=tensors,
         layers=tuple(_layers(pickle.value, parts, contents)),
-        metadata=_metadata(contents),
-        notes=(*parts.notes, *_notes(parts, contents), *imports_note(pickle, contents)),
+        metadata=_metadata(contents) | _imports(pickle, contents),
+        notes=(*parts.notes, *_notes(parts, contents), *_imports_note(pickle, contents)),
         accounts=account(source, tensors, metadata=metadata, padding=padding),
     )
 
@@ -183,16 +192,20 @@ def unread_notes(contents: Contents) -> Iterator[str]:
         yield f"Some tensors are of the class {name}; their plain values are shown."
 
 
-_SHOWN_IMPORTS = 6
-_HARMLESS = ("torch.", "collections.", "builtins.", "__builtin__.", "numpy.")
+def _imports(pickle: Pickle, contents: Contents) -> dict[str, str]:
+    """Keep the names that PyTorch would import to load whole modules."""
+    if not contents.modules:
+        return {}
+    text = ", ".join(sorted(pickle.globals))
+    return {"pickle.globals": text if len(text) <= _MAX_IMPORTS else f"{text[:_MAX_IMPORTS]}…"}
 
 
-def imports_note(pickle: Pickle, contents: Contents) -> Iterator[str]:
+def _imports_note(pickle: Pickle, contents: Contents) -> Iterator[str]:
     """Say what PyTorch would import and run to load whole modules."""
     if not contents.modules:
         return
     names = sorted(pickle.globals)
-    own = [name for name in names if not name.startswith(_HARMLESS)]
+    own = [name[:200] for name in names if not _USUAL.fullmatch(name)]
     shown = ", ".join((own or [m.class_path for m in contents.modules])[:_SHOWN_IMPORTS])
     more = len(own) - _SHOWN_IMPORTS
     yield (

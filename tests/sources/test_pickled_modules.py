@@ -76,8 +76,11 @@ def assert_same(net: weigh.Network, module: nn.Module) -> None:
             np.testing.assert_array_equal(mine[name].read(), buffer.numpy(), strict=True)
 
 
-@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
-@pytest.mark.parametrize("name", MODULES)
+# Both formats hold the same pickle: the older one is tried on networks alone.
+CASES = [*((name, False) for name in MODULES), *((n, True) for n in MODULES if n in NETWORKS)]
+
+
+@pytest.mark.parametrize(("name", "legacy"), CASES)
 def test_a_file_says_what_the_module_said(name: str, legacy: bool, tmp_path: Path) -> None:
     module = make(name)
     net = opened(module, tmp_path, legacy=legacy)
@@ -325,7 +328,7 @@ NET = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Sequential(nn.ReLU
 def test_a_file_cut_anywhere_is_refused() -> None:
     for legacy in (False, True):
         data, reader = saved(NET, legacy=legacy), torch_legacy if legacy else torch_zip
-        for length in range(0, len(data), 1 if legacy else 7):
+        for length in range(0, len(data), 11):
             with pytest.raises(WeighError):
                 reader.read(MemoryBytes(data[:length]))
 

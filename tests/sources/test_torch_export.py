@@ -22,6 +22,7 @@ from weigh._facts import Facts
 from weigh._sources import torch_export
 from weigh._sources.bytes import MemoryBytes
 from weigh._sources.export_graph import read_payloads, read_program
+from weigh._sources.flat_json import Cursor
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -240,6 +241,12 @@ def test_json_that_is_none() -> None:
     deep = '{"graph_module": {"graph": {"nodes": [{"metadata": {"x": ' + "[" * 10_000
     with pytest.raises(FormatError, match="nested"):
         read_program(deep)
+
+
+def test_values_of_no_meaning_are_bounded() -> None:
+    assert Cursor("[1, [2]]", most_skipped=9).skip() is None
+    with pytest.raises(FormatError, match="over 3 values"):
+        Cursor("[1, 1, 1, 1]", most_skipped=3).skip()
 
 
 def test_a_file_cut_anywhere_is_refused(program: bytes) -> None:

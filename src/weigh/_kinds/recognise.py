@@ -47,8 +47,8 @@ def recognise(
     if kind is None or not _holds_only(kind, own, children):
         near.previous = None
         if len(weight) > 2:
-            # Whichever it is: a square one gives as many channels as it takes.
-            near.give(path, weight[0] if weight[0] == weight[1] else None, len(weight) - 2)
+            # Not even a square one says what it gives: transposed in groups, it is more.
+            near.give(path, None, len(weight) - 2)
         return None
     values = kind.infer(shapes)
     if len(weight) > 2 and kind.name.startswith("Conv"):

@@ -204,8 +204,10 @@ def _ungrouped(path: str, weight: Shape, near: Neighbours) -> bool:
     if BRANCH.search(path):
         return True  # around the layer before, not after it
     before = near.channels
-    if before == depth:
-        return True
+    if before == depth or out == 1:
+        return True  # one output leaves no room for groups
+    if before is None and near.source is not None and near.cousins(path):
+        return False  # the layer before is there, and does not say what it gives
     if before and before % depth == 0 and out % (before // depth) == 0:
         return depth == _COLOURS and not near.cousins(path)
     divides = depth < out and out % depth == 0

@@ -98,6 +98,33 @@ def _network() -> tuple[Any, Arrays]:
     return module, {name: tensor.numpy() for name, tensor in module.state_dict().items()}
 
 
+def flax(folder: Path) -> tuple[Path, Arrays]:
+    """As ``flax.serialization.to_bytes`` does it; see ``flax_written`` for files of its own."""
+    import msgpack
+
+    def packed(array: np.ndarray) -> msgpack.ExtType:
+        shape_type_values = (array.shape, array.dtype.name, array.tobytes())
+        return msgpack.ExtType(1, msgpack.packb(shape_type_values, use_bin_type=True))
+
+    path, state = folder / "example.msgpack", arrays()
+    state["table"] = np.arange(6.0).reshape(3, 2)
+    halves = {
+        str(i): packed(half.reshape(-1)) for i, half in enumerate(np.split(state["table"], 3))
+    }
+    tree: dict[str, object] = {
+        "conv": {"weight": packed(state["conv.weight"]), "bias": packed(state["conv.bias"])},
+        "steps": packed(state["steps"]),
+        "epoch": 3,
+        "table": {
+            "__msgpack_chunked_array__": True,
+            "shape": {"0": 3, "1": 2},
+            "chunks": halves,
+        },
+    }
+    path.write_bytes(msgpack.packb(tree, strict_types=True))
+    return path, state
+
+
 def torch_zip(folder: Path) -> tuple[Path, Arrays]:
     return _torch(folder, zipped=True)
 
@@ -155,6 +182,7 @@ WRITERS: dict[str, Writer] = {
     "npy": npy,
     "torchscript": torchscript,
     "torch-export": torch_export,
+    "flax": flax,
     "torch-zip": torch_zip,
     "torch-legacy": torch_legacy,
     "sharded": sharded,

@@ -153,6 +153,12 @@ FORMATS: tuple[Format, ...] = (
         endings=(".pt2",),
     ),
     Format(
+        "flax",
+        "Flax's variables in MessagePack (flax.serialization.to_bytes)",
+        "weigh._sources.flax:read",
+        endings=(".msgpack",),
+    ),
+    Format(
         "torch-zip",
         "PyTorch checkpoint (torch.save, since 1.6): a zip around a pickle",
         "weigh._sources.torch_zip:read",

@@ -9,6 +9,7 @@ from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._formula import disagrees
 from weigh._kinds.holders import Holder
 from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
+from weigh._kinds.llama_cpp import states_rms_norms
 from weigh._kinds.loose import completed, stated_hyperparameters, stated_kind
 from weigh._kinds.names import looks_fused, purpose, role_by_name
 from weigh._kinds.neighbours import BRANCH, Neighbours
@@ -209,12 +210,15 @@ def _ties(tensors: Iterable[FoundTensor]) -> dict[str, str]:
 
 def _survey(facts: Facts) -> Neighbours:
     """Note what holds for the whole network before its layers are read."""
-    if any(layer.kind for layer in facts.layers):
+    if any(layer.kind for layer in facts.layers if layer.path):
         return Neighbours()
     # A state dict lists its layers by path alone: their kinds are to be told all the same.
     shapes = ((t.name, t.values.shape) for t in facts.tensors if _in_tree(t))
     known = {name: shape for name, shape in shapes if shape is not None}
-    return Neighbours(survey(known, gpt2=_is_gpt2(facts.tensors), ordered=facts.ordered))
+    noted = survey(known, gpt2=_is_gpt2(facts.tensors), ordered=facts.ordered)
+    if states_rms_norms(facts.layers):
+        noted.rms_roots.add("")
+    return Neighbours(noted)
 
 
 def _is_gpt2(tensors: Iterable[FoundTensor]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from weigh._kinds import flax, llama_cpp
 from weigh._kinds.kind import Kind, Shape
 from weigh._kinds.names import looks_fused, looks_like_embedding, looks_like_linear
 from weigh._kinds.neighbours import Neighbours
@@ -39,6 +40,10 @@ def recognise(
         near: what came before it.
         children: the names of its child layers.
     """
+    if near.survey.flax:
+        return flax.recognise(path, own, children)
+    if (found := llama_cpp.recognise(path, own)) is not None:
+        return found
     shapes = {name: shape for name, shape in own.items() if name not in STAND_INS}
     shapes |= {meant: own[name] for name, meant in STAND_INS.items() if name in own}
     weight = shapes.get("weight", ())

@@ -61,6 +61,7 @@ class Survey:
         one_dimensional: whether something with three axes is a convolution beyond doubt.
         counted: the paths of BatchNorms that count their batches.
         beyond: whether there is something besides a backbone.
+        flax: whether the names are those of Flax, which has kernels and no weights.
     """
 
     gpt2: bool = False
@@ -73,6 +74,7 @@ class Survey:
     one_dimensional: bool = False
     counted: set[str] = field(default_factory=set)
     beyond: bool = False
+    flax: bool = False
 
     def unsure(self, path: str) -> bool:
         """Whether a norm may be one of channels: it stands among convolutions."""
@@ -103,6 +105,7 @@ def survey(shapes: Mapping[str, Shape], *, gpt2: bool = False, ordered: bool = T
     noted = Survey(gpt2=gpt2, ordered=ordered)
     weights: dict[str, Shape] = {}
     biased: set[str] = set()
+    kernels = False
     before = ""
     for name, shape in shapes.items():
         path, local = _split(name)
@@ -116,6 +119,8 @@ def survey(shapes: Mapping[str, Shape], *, gpt2: bool = False, ordered: bool = T
             _note_size(noted, before, path, shape[0])
         elif local == "num_batches_tracked":
             noted.counted.add(path)
+        kernels = kernels or (local == "kernel" and len(shape) > 1)
+    noted.flax = kernels and not weights
     norms = [path for path, shape in weights.items() if len(shape) == 1 and NORM.search(path)]
     noted.biased_norms = any(path in biased for path in norms)
     noted.unsure_norms = _unsure(norms, weights)

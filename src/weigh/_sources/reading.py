@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import cast
 
-from weigh._errors import FormatError, SourceError, WeighError
+from weigh._errors import FormatError, SourceError, UnsupportedError, WeighError
 from weigh._facts import Facts
 from weigh._registry import FORMATS, ZIP, Format, added, find_folder_format, find_format, missing
 from weigh._sources.bytes import ByteSource
@@ -13,6 +13,8 @@ from weigh._sources.folder import Folder
 from weigh._sources.zips import read_directory
 
 _HEAD = 512
+_ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt")
+"""Files that tell a folder of Orbax's."""
 _AT_ONCE = 16
 
 
@@ -65,6 +67,12 @@ def read_folder(folder: Folder) -> Facts:
     try:
         files = folder.files()
         row = find_folder_format(files)
+        if row is None and not set(files).isdisjoint(_ORBAX):
+            raise UnsupportedError(
+                "checkpoints of Orbax are not read yet",
+                do="Restore it with orbax.checkpoint and save flax.serialization.to_bytes of it "
+                "as a .msgpack file.",
+            )
         if row is None:
             raise SourceError(
                 "no file in this folder says that it is a checkpoint",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from weigh._errors import UnsupportedError, UsageError, WeighError
+from weigh._errors import UsageError, WeighError
 from weigh._explain import Explanation, explain_network
 from weigh._facts import Facts
 from weigh._kinds.interpret import interpret
@@ -128,8 +128,11 @@ def _is_module(source: object) -> bool:
 
 def _facts_at(path: Any) -> Facts:
     """Read a file or a folder by its path."""
-    if isinstance(path, str) and "://" in path[:12]:
-        raise UnsupportedError("URLs are not read yet", do="Download the file first.", where=path)
+    if isinstance(path, str) and "://" in path:
+        from weigh._sources.places import is_url, read_place  # only far places need it
+
+        if is_url(path):
+            return read_place(path)
     try:
         if isinstance(path, str) and path.startswith(hub.PREFIX) and not os.path.exists(path):  # noqa: PTH110
             return read_folder(hub.cached_model(path))

@@ -15,7 +15,11 @@ fact; the function the user called adds where, once, with ``at``.
 
 from __future__ import annotations
 
+import re
 from typing import Self
+
+_SECRET = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^\s/?#'\"]*@)?([^\s?#'\"]*)(\?[^\s'\"]*)?")
+"""A URL: what follows its scheme up to "@", and what follows "?", may let one in."""
 
 
 class WeighError(Exception):
@@ -27,7 +31,7 @@ class WeighError(Exception):
 
     def at(self, where: str) -> Self:
         """Say where it happened, unless an inner caller already did."""
-        self.where = self.where or where
+        self.where = self.where or without_secrets(where)
         return self
 
     def __str__(self) -> str:
@@ -36,7 +40,7 @@ class WeighError(Exception):
             text += f"; saw {self.seen}"
         if self.do:
             text += f". {self.do}"
-        return printable(text)
+        return printable(without_secrets(text))
 
 
 class SourceError(WeighError):
@@ -65,6 +69,16 @@ class ValuesError(WeighError):
 
 class UsageError(WeighError, ValueError):
     """The call itself makes no sense."""
+
+
+def without_secrets(text: str) -> str:
+    """Leave out of every URL in a text what lets one in: a password, a signed query.
+
+    Examples:
+        >>> without_secrets("https://me:secret@example.org/a.pt?X-Amz-Signature=ab")
+        'https://example.org/a.pt'
+    """
+    return _SECRET.sub(r"\1\2", text) if "://" in text else text
 
 
 def printable(text: str) -> str:

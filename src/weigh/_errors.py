@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import Self
 
-_SECRET = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^\s/?#'\"]*@)?([^\s?#'\"]*)(\?[^\s'\"]*)?")
+_SECRET = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]+://)(?:[^\s/?#]*@)?([^\s?]*)(?:\?\S*)?")
 """A URL: what follows its scheme up to "@", and what follows "?", may let one in."""
 
 

@@ -9,7 +9,7 @@ import mmap
 import os
 import stat
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -76,6 +76,23 @@ def check_range(offset: int, length: int, size: int) -> None:
             seen=f"{size:,} bytes where {offset + length:,} are needed",
             do="It may be cut short: fetch it again.",
         )
+
+
+def expect(source: ByteSource, ranges: Sequence[tuple[int, int]]) -> None:
+    """Tell a source which small ranges will be viewed one by one.
+
+    A far place fetches them at the same time; one that does not say ``expect`` is near.
+
+    Args:
+        source: the bytes.
+        ranges: the first byte of each, and the one after its last.
+
+    Raises:
+        SourceError: the bytes cannot be had.
+    """
+    told = getattr(source, "expect", None)
+    if told is not None:
+        told(ranges)
 
 
 class LocalFile:

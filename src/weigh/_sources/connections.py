@@ -7,8 +7,9 @@ import http.client
 import ssl
 import threading
 import urllib.request
+import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -30,6 +31,7 @@ class Connections:
         self._timeout = timeout
         self._idle: dict[_Origin, list[http.client.HTTPConnection]] = {}
         self._lock = threading.Lock()
+        weakref.finalize(self, _close, self._idle)
 
     @contextmanager
     def answer(
@@ -58,8 +60,9 @@ class Connections:
                 connection.close()
                 connection = self._new(url)
                 answer = self._send(connection, url, headers)
-            yield answer
-            whole = answer.isclosed() and not answer.will_close
+            with closing(answer):
+                yield answer
+                whole = answer.isclosed() and not answer.will_close
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise _told(error) from None
         finally:
@@ -101,6 +104,12 @@ class Connections:
     def _trust(self) -> ssl.SSLContext:
         # What the system trusts; SSL_CERT_FILE and SSL_CERT_DIR name other certificates.
         return ssl.create_default_context()
+
+
+def _close(idle: Mapping[_Origin, list[http.client.HTTPConnection]]) -> None:
+    for connections in idle.values():
+        for connection in connections:
+            connection.close()
 
 
 def _proxy(url: SplitResult) -> SplitResult | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 
 _PIECE, _TOTAL = 1 << 20, 1 << 23
@@ -11,7 +12,8 @@ _LEAST = 1 << 12
 class Fetched:
     """The pieces of a file that are at hand: the first for good, of the others the latest 8 MiB.
 
-    Pieces over 1 MiB are not kept: values are read once, and are what is large.
+    Pieces over 1 MiB are not kept: values are read once, and are what is large. No piece lies
+    within another, so that their ends are in the order of their starts.
 
     Args:
         first: the beginning of the file.
@@ -26,84 +28,81 @@ class Fetched:
     """
 
     def __init__(self, first: memoryview) -> None:
-        self._first = first
-        self._pieces: OrderedDict[int, memoryview] = OrderedDict()
-
-    def copy(self) -> Fetched:
-        """Hold the same pieces, whatever becomes of this one."""
-        other = Fetched(self._first)
-        other._pieces = self._pieces.copy()
-        return other
+        self._pieces = {0: first}
+        self._used: OrderedDict[int, None] = OrderedDict()
+        self._starts = [0]
+        self._held = 0
 
     def add(self, start: int, data: memoryview) -> None:
-        """Keep a piece, at the cost of the one that was used least lately."""
+        """Keep a piece, at the cost of those that were not used for longest."""
+        stop = start + len(data)
+        around = self._around(start)
+        if not data or len(data) > _PIECE or (around is not None and around[1] >= stop):
+            return
+        within = self._starts[bisect_left(self._starts, start) : bisect_left(self._starts, stop)]
+        for other in within:
+            if other + len(self._pieces[other]) <= stop and other:
+                self._drop(other)
+        insort(self._starts, start)
         self._pieces[start] = data
-        self._pieces.move_to_end(start)
+        self._used[start] = None
+        self._held += len(data)
+        while self._held > _TOTAL:
+            self._drop(next(iter(self._used)))
 
-    def trim(self) -> None:
-        """Let go of what is too much to keep."""
-        for start in [start for start, data in self._pieces.items() if len(data) > _PIECE]:
-            del self._pieces[start]
-        while sum(map(len, self._pieces.values())) > _TOTAL:
-            self._pieces.popitem(last=False)
+    def _drop(self, start: int) -> None:
+        self._held -= len(self._pieces.pop(start))
+        del self._used[start]
+        del self._starts[bisect_left(self._starts, start)]
 
-    def _all(self) -> list[tuple[int, memoryview]]:
-        return [(0, self._first), *self._pieces.items()]
+    def _around(self, at: int) -> tuple[int, int] | None:
+        """Give the bounds of the piece that holds a byte and reaches furthest."""
+        start = self._starts[bisect_right(self._starts, at) - 1]
+        stop = start + len(self._pieces[start])
+        return (start, stop) if at < stop else None
 
     def missing(self, start: int, stop: int, size: int) -> tuple[int, int] | None:
         """Give the one range to fetch, so that ``start`` to ``stop`` is at hand; None if it is.
 
-        Little is asked for beyond it: at least 4 KiB are, and a reader that goes on where it
-        stopped before, in small steps, gets twice as much each time, up to 1 MiB.
+        Little is asked for beyond it: at least 4 KiB are, and a reader that goes on where a
+        piece ends, in small steps, gets twice as much each time, up to 1 MiB.
 
         Args:
             start: the first byte that is needed.
             stop: where to stop.
             size: the size of the file.
         """
-        need_start, need_stop = self._forward(start, stop), self._backward(start, stop)
-        if need_start >= need_stop:
+        before = 0
+        while start < stop and (piece := self._around(start)):
+            before, start = piece[1] - piece[0], piece[1]
+        if start >= stop:
             return None
-        need = need_stop - need_start
-        before = next((len(d) for at, d in self._all() if d and at + len(d) == need_start), 0)
-        least = min(2 * before, _PIECE) if need < before and start > 0 else _LEAST
-        if any(at == need_stop for at, _ in self._pieces.items()):
-            need_start = max(0, min(need_start, need_stop - _LEAST))
-        else:
-            need_stop = min(size, max(need_stop, need_start + least))
-        return need_start, need_stop
-
-    def _forward(self, start: int, stop: int) -> int:
-        """Go from ``start`` on as far as pieces reach."""
-        moved = True
-        while moved and start < stop:
-            moved = False
-            for at, data in self._all():
-                if at <= start < at + len(data):
-                    start, moved = at + len(data), True
-        return min(start, stop)
-
-    def _backward(self, start: int, stop: int) -> int:
-        """Go back from ``stop`` as far as pieces reach."""
-        moved = True
-        while moved and stop > start:
-            moved = False
-            for at, data in self._all():
-                if at < stop <= at + len(data):
-                    stop, moved = at, True
-        return max(start, stop)
+        behind = False
+        while (piece := self._around(stop - 1)) and piece[0] > start:
+            stop, behind = piece[0], True
+        if behind:
+            # Whoever reads backwards will want a little more of what stands before.
+            return max(0, min(start, stop - _LEAST)), stop
+        least = _LEAST
+        if before and stop - start < before and start > len(self._pieces[0]):
+            least = min(2 * before, _PIECE)
+        return start, min(size, max(stop, start + least))
 
     def join(self, start: int, stop: int) -> memoryview:
         """Give bytes that are at hand; those of one piece are not copied."""
         parts: list[memoryview] = []
         while start < stop:
-            # Of the pieces that hold the byte, the one that reaches furthest.
-            at, data = max(
-                ((at, data) for at, data in self._all() if at <= start < at + len(data)),
-                key=lambda piece: piece[0] + len(piece[1]),
-            )
-            if start in self._pieces:
-                self._pieces.move_to_end(start)
-            parts.append(data[start - at : stop - at])
+            piece = self._around(start)
+            assert piece is not None, "asked for what is missing"
+            if piece[0]:
+                self._used.move_to_end(piece[0])
+            data = self._pieces[piece[0]]
+            parts.append(data[start - piece[0] : stop - piece[0]])
             start += len(parts[-1])
-        return parts[0] if len(parts) == 1 else memoryview(b"".join(parts)).toreadonly()
+        return joined(parts)
+
+
+def joined(parts: list[memoryview]) -> memoryview:
+    """Put parts together; one alone is not copied."""
+    full = [part for part in parts if part]
+    return full[0] if len(full) == 1 else memoryview(b"".join(full))

@@ -17,7 +17,7 @@ from weigh._sources.bytes import ByteSource
 from weigh._sources.inflated import InflatedBytes
 from weigh._sources.numpy_types import numpy_type
 from weigh._sources.stored import StoredValues, contiguous_strides, count_of
-from weigh._sources.zips import STORED, Member, read_directory, stored_offset
+from weigh._sources.zips import STORED, Member, expect_offsets, read_directory, stored_offset
 
 MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 1 << 16
@@ -67,7 +67,9 @@ def read(source: ByteSource) -> Facts:
     tensors: list[FoundTensor] = []
     left_out: list[str] = []
     metadata, packed, rest = source.size, 0, 0
-    for member in read_directory(source).values():
+    members = read_directory(source)
+    expect_offsets(source, members.values())
+    for member in members.values():
         name = member.name.removesuffix(".npy")
         if name == member.name:
             continue  # a file of another kind, such as a description

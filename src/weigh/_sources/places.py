@@ -45,8 +45,10 @@ def open_place(url: str) -> RemoteFile | RemoteFolder:
     try:
         parts = urlsplit(url)
         _ = parts.port  # may be no number
-    except ValueError as error:
-        raise UsageError("this is no valid URL", seen=str(error)) from None
+    except ValueError:
+        # Not a word of it: it may be a password whose "/" made it invalid.
+        do = "Write what is special in a user or a password as %2F and the like."
+        raise UsageError("this is no valid URL", do=do) from None
     shown = without_secrets(url)
     try:
         return _open(parts, shown)

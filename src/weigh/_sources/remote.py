@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol, TypeVar
 
 from weigh._errors import SourceError, WeighError
 from weigh._sources.bytes import ByteSource, check_range
-from weigh._sources.fetched import Fetched
+from weigh._sources.fetched import Fetched, joined
 from weigh._sources.folder import check_inside
 
 FIRST = 1 << 16
@@ -17,6 +17,12 @@ FIRST = 1 << 16
 
 AT_ONCE = 16
 """So many requests are under way at the same time, at most."""
+
+
+_MOST = 1 << 22
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class AbsentError(SourceError):
@@ -119,17 +125,46 @@ class RemoteFile:
             missing = self._fetched.missing(offset, stop, self.size)
             if missing is None:
                 return self._fetched.join(offset, stop)
-            held = self._fetched.copy()
+            start, end = missing
+            # What is at hand on both sides: it may be gone when the answer comes.
+            before = self._fetched.join(offset, max(offset, start))
+            after = self._fetched.join(min(end, stop), stop)
+        data = self._get(start, end)
+        return joined([before, data[max(offset - start, 0) : stop - start], after])
+
+    def expect(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Fetch small ranges that will be viewed, at the same time; near ones with one request.
+
+        Args:
+            ranges: the first byte of each, and the one after its last.
+        """
+        # What lies between two ranges of one request must fit, in all, among what is kept.
+        gap = min(FIRST, _MOST // max(len(ranges), 1))
+        wanted: list[tuple[int, int]] = []
+        total = 0
+        with self._lock:
+            for start, stop in sorted(ranges):
+                total += stop - start
+                if total > _MOST:
+                    break
+                if self._fetched.missing(start, min(stop, self.size), self.size) is None:
+                    continue
+                if wanted and start - wanted[-1][1] <= gap and stop - wanted[-1][0] <= FIRST:
+                    wanted[-1] = (wanted[-1][0], max(min(stop, self.size), wanted[-1][1]))
+                else:
+                    wanted.append((start, min(stop, self.size)))
+        at_once(lambda one: self._get(*one), wanted)
+
+    def _get(self, start: int, stop: int) -> memoryview:
+        """Fetch a range, and keep it if it is small."""
         try:
-            piece = self._store.get(self._key, *missing, self._version)
-            self._whole(piece, *missing)
+            piece = self._store.get(self._key, start, stop, self._version)
+            self._whole(piece, start, stop)
         except WeighError as error:
             raise error.at(self.name) from None
-        held.add(missing[0], piece.data)
         with self._lock:
-            self._fetched.add(missing[0], piece.data)
-            self._fetched.trim()
-        return held.join(offset, stop)
+            self._fetched.add(start, piece.data)
+        return piece.data
 
     def _whole(self, piece: Piece, start: int, stop: int) -> None:
         """Hold that an answer is of this version of the file, and is not cut short."""
@@ -161,6 +196,18 @@ def changed() -> SourceError:
     return SourceError("the file changed while it was being read", do="Open it again.")
 
 
+def at_once(ask: Callable[[A], B], of: Sequence[A]) -> list[B]:
+    """Ask about several things, sixteen at a time; the first failure in their order is raised."""
+    if len(of) < 2:
+        return [ask(one) for one in of]
+    pool = ThreadPoolExecutor(min(AT_ONCE, len(of)), "weigh")
+    try:
+        return list(pool.map(ask, of))
+    finally:
+        # After a failure, what has not begun need not begin.
+        pool.shutdown(cancel_futures=True)
+
+
 class RemoteFolder:
     """A folder in a far place.
 
@@ -169,6 +216,8 @@ class RemoteFolder:
         prefix: what the keys of everything in it begin with.
         name: what to call it in messages; ends in ``/``.
     """
+
+    far = True
 
     def __init__(self, store: Store, prefix: str, *, name: str) -> None:
         self.name = name
@@ -216,14 +265,7 @@ class RemoteFolder:
         """Open several files, sixteen at a time; see ``open``."""
         for path in paths:
             check_inside(path)
-        if len(paths) < 2:
-            return [self.open(path) for path in paths]
-        pool = ThreadPoolExecutor(min(AT_ONCE, len(paths)), "weigh-open")
-        try:
-            return list(pool.map(self.open, paths))
-        finally:
-            # After a failure, what has not begun need not begin.
-            pool.shutdown(cancel_futures=True)
+        return list(at_once(self.open, paths))
 
     def folder(self, path: str) -> RemoteFolder:
         """Give a folder within this one; there is one where a key begins with its name.

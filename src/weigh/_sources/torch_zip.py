@@ -13,6 +13,7 @@ from weigh._sources.torch_pickle import Storage, TensorReader
 from weigh._sources.zips import (
     LOCAL_HEADER,
     Member,
+    expect_offsets,
     read_directory,
     read_member,
     stored_offset,
@@ -70,6 +71,8 @@ class ZipStorages:
         self._folder = f"{root}{folder}"
         self._offsets: dict[str, int] = {}
         self._big_endian = self._byte_order() == b"big"
+        data = f"{root}data/"
+        expect_offsets(source, [m for name, m in members.items() if name.startswith(data)])
 
     def _byte_order(self) -> bytes:
         member = self._members.get(f"{self._root}byteorder")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from weigh._errors import FormatError
-from weigh._sources.bytes import ByteSource
+from weigh._sources.bytes import ByteSource, expect
 
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
@@ -25,6 +25,7 @@ _TAIL = _END.size + (1 << 16) - 1
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _FULL32, _FULL16 = 0xFFFFFFFF, 0xFFFF
 _MAX_DIRECTORY = 1 << 28
+_EXTRA = 256  # as much as an extra field, and the header of an array in it, mostly take
 _LATER, _LATER_SIZES = 0x8, (12, 16, 20, 24)
 """The flag, and the possible sizes, of a record after a member that states its sizes."""
 
@@ -113,6 +114,12 @@ def data_offset(source: ByteSource, member: Member) -> int:
     if at + member.packed > member.stop:
         raise FormatError(f"the archive's member {shown!r} reaches into what follows it")
     return at
+
+
+def expect_offsets(source: ByteSource, members: Iterable[Member]) -> None:
+    """Say that the local headers of these members will be looked at, each by ``data_offset``."""
+    ends = ((m, m.header + _LOCAL.size + len(m.name.encode()) + _EXTRA) for m in members)
+    expect(source, [(m.header, min(end, m.stop)) for m, end in ends])
 
 
 def _check_last(source: ByteSource, member: Member) -> None:

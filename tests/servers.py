@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -110,7 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
         if data is None:
             return Answer(404)
         tag = f'"{hash(data):x}"'
-        headers = {"ETag": tag} if self.web.etags else {}
+        headers = {"Last-Modified": "Tue, 01 Jan 2030 00:00:00 GMT"}
+        if self.web.etags:
+            headers["ETag"] = tag
         if self.headers.get("If-Match", tag) != tag:
             return Answer(412)
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
@@ -139,3 +143,50 @@ def web_server() -> Iterator[Web]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def s3_server() -> Iterator[Web]:
+    """Run an S3-compatible server, moto's, until the end of the block; ``put`` fills it."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    web = Web()
+    application = DomainDispatcherApplication(create_backend_app)
+
+    def counting(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        names = ("HTTP_RANGE", "HTTP_IF_MATCH", "HTTP_AUTHORIZATION")
+        headers = {n[5:].lower().replace("_", "-"): environ[n] for n in names if n in environ}
+        asked = Asked(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}", headers)
+        with web.lock:
+            web.asked.append(asked)
+        for piece in application(environ, start_response):
+            asked.sent += len(piece)
+            yield piece
+
+    server = make_server("127.0.0.1", 0, counting, threaded=True, request_handler=_quiet())
+    web.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield web
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _quiet() -> Any:
+    from werkzeug.serving import WSGIRequestHandler
+
+    return type("Quiet", (WSGIRequestHandler,), {"log": lambda *_: None})
+
+
+def put(web: Web, path: str, data: bytes = b"") -> None:
+    """Put an object, or make a bucket, with a plain request."""
+    connection = HTTPConnection(urlsplit(web.url).netloc)
+    connection.request("PUT", path, data)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    assert answer.status == 200, answer.status

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from servers import Answer, Web, web_server
 
 import weigh
+from servers import Answer, Web, web_server
 from weigh._errors import FormatError, SourceError, UnsupportedError, UsageError
 from weigh._sources import patience
 from weigh._sources.places import open_place

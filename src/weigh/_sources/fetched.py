@@ -82,7 +82,7 @@ class Fetched:
             stop, behind = piece[0], True
         if behind:
             # Whoever reads backwards will want a little more of what stands before.
-            return max(0, min(start, stop - _LEAST)), stop
+            return max(len(self._pieces[0]), min(start, stop - _LEAST)), stop
         least = _LEAST
         if before and stop - start < before and start > len(self._pieces[0]):
             least = min(2 * before, _PIECE)

@@ -41,8 +41,8 @@ class HubStore:
 
     def __init__(self, hub: Any) -> None:
         self._hub, self._files = hub, hub.HfFileSystem()
-        token = hub.utils.build_hf_headers().get("authorization")
-        headers = {"Authorization": token} if token else {}
+        token = hub.get_token()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = HttpStore(urlsplit(self._files.endpoint), headers, sign_in=_SIGN_IN)
 
     def join(self, prefix: str, path: str) -> str:

@@ -134,10 +134,11 @@ class ObjectStore:
         seen = " ".join([*(part.strip() for part in parts), *([code[1]] if code else [])])
         if isinstance(error, exceptions.PreconditionError) or (status and "416" in seen):
             return changed()
-        if code and code[1] in ("NoSuchBucket", "ContainerNotFound"):
-            return SourceError("there is no such bucket", seen=seen, do="Check the URL.")
-        if isinstance(error, FileNotFoundError):
+        bucket = code is not None and code[1] in ("NoSuchBucket", "ContainerNotFound")
+        if isinstance(error, FileNotFoundError) and not bucket:
             return AbsentError("there is no such file", seen=seen, do="Check the URL.")
+        if bucket or seen.startswith("404"):
+            return SourceError("there is no such bucket", seen=seen, do="Check the URL.")
         refused = exceptions.PermissionDeniedError | exceptions.UnauthenticatedError
         if isinstance(error, refused):
             return SourceError("the store refuses access", seen=seen, do=_SIGN_IN[self._kind])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
-from weigh._errors import UsageError, WeighError, without_secrets
+from weigh._errors import SourceError, UsageError, WeighError, without_secrets
 from weigh._facts import Facts
 from weigh._sources.reading import read_file, read_folder
 from weigh._sources.remote import AbsentError, RemoteFile, RemoteFolder, Store
@@ -70,10 +70,17 @@ def _open(parts: SplitResult, shown: str) -> RemoteFile | RemoteFolder:
             if parts.scheme.lower() in ("http", "https"):
                 raise
             found = RemoteFolder(store, f"{key}/", name=f"{shown}/")
-            if not (found.files() or found.folders()):
+            if not _holds_anything(found):
                 raise
             return found
     return RemoteFolder(store, key, name=shown if shown.endswith("/") else f"{shown}/")
+
+
+def _holds_anything(folder: RemoteFolder) -> bool:
+    try:
+        return bool(folder.files() or folder.folders())
+    except SourceError:
+        return False  # that there is no such file is said better by who looked for it
 
 
 def _http(parts: SplitResult) -> tuple[Store, str]:

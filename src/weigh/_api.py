@@ -21,11 +21,10 @@ def open(source: object) -> Network:  # noqa: A001
     """Open a network, without loading its values and without running code hidden in it.
 
     Args:
-        source: a live ``torch.nn.Module``; the path of a safetensors file, of a PyTorch
-            checkpoint that holds a state dict or a whole module (nested or not, zip or legacy),
-            of a TorchScript archive or an exported program; or a mapping of names to arrays
-            (NumPy, PyTorch, anything with ``__array__`` or DLPack). What it gave once is given
-            back as it is.
+        source: a live ``torch.nn.Module``; the path or URL of a file or a folder of any format that
+            ``weigh formats`` lists; ``hf:org/name`` for a model in the hub's local cache; or a
+            mapping of names to arrays (NumPy, PyTorch, anything with ``__array__`` or DLPack).
+            What it gave once is given back as it is.
 
     Returns:
         The network: a tree of layers whose tensors read their values on demand. Of a live

@@ -53,7 +53,7 @@ def as_json(value: object) -> Answer:
 def test_a_file(hub: Web) -> None:
     net = weigh.open("hf://org/name/model.safetensors")
     assert np.array_equal(np.asarray(net["fc.weight"][300:310]), WEIGHT[300:310])
-    # Whether there is such a repository, the head, the slice; the library may ask things of its own.
+    # Whether there is such a repository, the head, the slice; the library may ask for more.
     asked = [one for one in hub.asked if "org/name" in one.path]
     file = "/org/name/resolve/main/model.safetensors"
     assert [one.path for one in asked] == ["/api/models/org/name", file, file]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -49,7 +50,11 @@ def _clean(cache: Path) -> None:
     """Delete what the benchmarks made, and nothing else that may be in the folder."""
     for pattern in MADE:
         for path in cache.glob(pattern):
-            path.unlink()
+            if path.is_dir():
+                with contextlib.suppress(OSError):  # something else is in it
+                    path.rmdir()
+            else:
+                path.unlink()
 
 
 def _options() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
 TENSORS = 500
 WIDTH = 512
 EMBEDDING = "embed.weight"
-MADE = ("article.safetensors", "many-*MB.*", "embedding-*MB.*", "part-*")
+SHARDS = 62
+INDEX = "model.safetensors.index.json"
+MADE = (
+    "article.safetensors",
+    "many-*MB.*",
+    "embedding-*MB.*",
+    "part-*",
+    "shards-*MB/*",
+    "shards-*MB",
+)
 """The names of all files that are made here, as globs."""
 
 
@@ -30,6 +40,12 @@ def many(folder: Path, size: int) -> dict[str, Path]:
     ends = {"safetensors": "safetensors", "torch-zip": "zip.pt", "torch-legacy": "legacy.pt"}
     paths = [folder / f"many-{size}MB.{end}" for end in ends.values()]
     return dict(zip(ends, _made(paths, [size] * len(ends)), strict=True))
+
+
+def shards(folder: Path, size: int) -> Path:
+    """Make a model of 62 safetensors files, ``size`` MB in all; give their folder."""
+    (index,) = _made([folder / f"shards-{size}MB" / INDEX], [size])
+    return index.parent
 
 
 def embeddings(folder: Path, sizes: Sequence[float]) -> list[tuple[Path, int]]:
@@ -60,6 +76,9 @@ def _make(path: Path, size: float) -> None:
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
+    if path.name == INDEX:
+        _make_shards(path, size)
+        return
     if path.name.startswith("article"):
         tensors = dict(article_network().state_dict())
     elif path.name.startswith("embedding"):
@@ -73,6 +92,21 @@ def _make(path: Path, size: float) -> None:
     else:
         torch.save(tensors, part, _use_new_zipfile_serialization=path.name.endswith(".zip.pt"))
     part.replace(path)
+
+
+def _make_shards(index: Path, size: float) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    rows = max(1, round(size * 1e6 / SHARDS / 12 / WIDTH / 4))
+    where: dict[str, str] = {}
+    for i in range(SHARDS):
+        name = f"model-{i + 1:05}-of-{SHARDS:05}.safetensors"
+        tensors = {f"layers.{i}.{j}.weight": torch.rand(rows, WIDTH) for j in range(12)}
+        save_file(tensors, index.with_name(name))
+        where |= dict.fromkeys(tensors, name)
+    # The index last: without it the files are made again.
+    index.write_text(json.dumps({"weight_map": where}), "utf-8")
 
 
 def article_network() -> torch.nn.Module:

@@ -6,10 +6,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import files
 from benchmarks.measure import Command, CommandError, Row, alternate, megabytes, run, seconds
+from benchmarks.served import MOST_SERVED, Served
 
 PYTHON = sys.executable
 WEIGH = Path(PYTHON).with_name("weigh")
@@ -86,11 +88,46 @@ def live(settings: Settings) -> Iterator[Row]:
         yield Row("live", name, against, "s", **figures, most_ratio=1.0)
 
 
+def places(settings: Settings) -> Iterator[Row]:
+    """A model of 62 files on a server of this machine: what is asked for, moved, and how long."""
+    folder = files.shards(settings.cache, min(settings.size, MOST_SERVED))
+    with Served(folder) as served:
+        for kind in ("http", "s3"):
+            url = served.urls[kind]
+            ours: Command = [WEIGH, "show", f"{url}/{files.INDEX}", "--json"]
+            for way in WAYS[kind]:
+                if way == "s3fs" and find_spec("s3fs") is None:
+                    continue
+                theirs: Command = [PYTHON, "-P", LISTING, way, url]
+                name = f"62 files over {kind}"
+                yield from _rows("places", name, way, ours, theirs, settings, check=same_tensors)
+                yield from _counted(served, name, way, ours, theirs)
+
+
+def _counted(served: Served, name: str, way: str, ours: Command, theirs: Command) -> Iterator[Row]:
+    served.count()
+    counts = []
+    for command in (ours, theirs):
+        try:
+            run(command)
+        except CommandError as error:
+            yield Row("places", name, way, "requests", error=str(error))
+            return
+        counts.append(served.count())
+    (a, b) = counts
+    yield Row("places", f"{name}: asked", way, "requests", [a.requests], [b.requests])
+    moved = [a.sent / 1e6], [b.sent / 1e6]
+    yield Row("places", f"{name}: moved", way, "MB", *moved, most_ratio=0.1)
+
+
+WAYS = {"http": ("whole-http",), "s3": ("whole-s3", "s3fs")}
+
 GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "cold": cold,
     "listing": listing,
     "slice": slices,
     "live": live,
+    "places": places,
 }
 
 

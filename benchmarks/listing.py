@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 Listed = list[tuple[str, str, list[int]]]
@@ -29,11 +30,64 @@ def with_torch(path: str, **options: Any) -> Listed:
     return [(n, str(t.dtype).removeprefix("torch."), list(t.shape)) for n, t in state.items()]
 
 
+def whole(url: str, fetch: Callable[[str], bytes]) -> Listed:
+    """List a sharded model as one does who downloads it first."""
+    from safetensors import deserialize
+
+    names = {"F32": "float32"}
+    index = json.loads(fetch(f"{url}/model.safetensors.index.json"))
+    return [
+        (name, names[about["dtype"]], about["shape"])
+        for file in sorted(set(index["weight_map"].values()))
+        for name, about in deserialize(fetch(f"{url}/{file}"))
+    ]
+
+
+def by_http(url: str) -> bytes:
+    import urllib.request
+
+    with urllib.request.urlopen(url) as answer:
+        data: bytes = answer.read()
+        return data
+
+
+def by_boto3() -> Callable[[str], bytes]:
+    import boto3
+
+    client = boto3.client("s3")
+
+    def fetch(url: str) -> bytes:
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        data: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return data
+
+    return fetch
+
+
+def with_s3fs(url: str) -> Listed:
+    """List a sharded model by the headers alone, as s3fs opens files."""
+    import s3fs
+
+    names = {"F32": "float32"}
+    system = s3fs.S3FileSystem()
+    index = json.loads(system.cat_file(f"{url}/model.safetensors.index.json"))
+    listed: Listed = []
+    for name in sorted(set(index["weight_map"].values())):
+        with system.open(f"{url}/{name}") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header.pop("__metadata__", None)
+        listed += [(key, names[one["dtype"]], one["shape"]) for key, one in header.items()]
+    return listed
+
+
 WAYS = {
     "safetensors-numpy": lambda path: with_safetensors(path, "numpy"),
     "safetensors-pt": lambda path: with_safetensors(path, "pt"),
     "torch-mmap": lambda path: with_torch(path, mmap=True),
     "torch-eager": lambda path: with_torch(path),
+    "whole-http": lambda url: whole(url, by_http),
+    "whole-s3": lambda url: whole(url, by_boto3()),
+    "s3fs": with_s3fs,
 }
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("torchinfo")
+pytest.importorskip("moto")
+pytest.importorskip("obstore")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,13 +47,19 @@ def rows(tiny: tuple[str | Path, ...]) -> list[dict[str, object]]:
 def test_every_comparison_is_made(rows: list[dict[str, object]]) -> None:
     assert [row for row in rows if "error" in row] == []
     assert [row["group"] for row in rows].count("listing") == 8
-    assert {row["group"] for row in rows} == {"cold", "listing", "slice", "live"}
+    assert {row["group"] for row in rows} == {"cold", "listing", "slice", "live", "places"}
     networks = ["MLP of 1000 layers, on meta", "nn.Transformer()", "the article's network"]
     assert [(row["name"], row["against"]) for row in rows if row["group"] == "live"] == [
         (network, against)
         for network in networks
         for against in ("torchinfo", "torchinfo, all parameters")
     ]
+
+
+def test_from_afar_only_headers_come(rows: list[dict[str, object]]) -> None:
+    asked = {r["name"]: r for r in rows if r["group"] == "places" and r["unit"] == "requests"}
+    assert set(asked) == {"62 files over http: asked", "62 files over s3: asked"}
+    assert all(row["ours"] == [63] for row in asked.values())
 
 
 def test_a_ratio_is_that_of_the_medians(rows: list[dict[str, object]]) -> None:

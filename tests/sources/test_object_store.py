@@ -184,6 +184,16 @@ def test_keys_come_from_the_files_of_aws(
     assert "/eu-west-3/" in s3.asked[0].headers["authorization"]
 
 
+def test_no_keys_at_all(s3: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with web_server() as cloud:  # where a machine in a cloud gets its keys
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", cloud.url)
+        text = said("s3://bucket/model.safetensors")
+    assert "no credentials for this store were found" in text
+    assert "AWS_SKIP_SIGNATURE=true for a public bucket" in text
+
+
 @pytest.fixture
 def odd(s3: Web, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     """A server that answers as it is told, where an S3 one is looked for."""

@@ -30,7 +30,13 @@ def open_any(url: SplitResult) -> tuple[FsspecStore, str]:
         ) from None
     try:
         system, path = url_to_fs(url.geturl())
-    except (ImportError, ValueError) as error:
+    except ImportError as error:
+        raise UnsupportedError(
+            f"reading {url.scheme}:// needs a library that is not installed",
+            seen=_line(error),
+            do="Install it beside fsspec.",
+        ) from None
+    except ValueError as error:
         raise UnsupportedError(
             f"{url.scheme}:// is no place that can be read", seen=_line(error)
         ) from None

@@ -18,6 +18,12 @@ from weigh._sources.remote import AbsentError, Piece, changed
 _STATUS = re.compile(r"status code: (\d{3} ?[A-Za-z ]{0,40})|status: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 _EMPTY = re.compile(r"<ActualObjectSize>0</ActualObjectSize>|bytes \*/0\b")
+_KEYLESS = re.compile(
+    r"credential|169\.254\.169\.254|/latest/api/token|computemetadata|/oauth2/token|token request",
+    re.IGNORECASE,
+)
+"""What a message holds that tells of the way to keys, and not of the object."""
+
 _SIGN_IN = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a "
     "public bucket.",
@@ -56,7 +62,8 @@ def open_store(url: SplitResult) -> tuple[ObjectStore, str]:
     options: dict[str, Any] = {
         "client_options": {
             "allow_http": True,  # only an endpoint that the user states can be one
-            "connect_timeout": timedelta(seconds=seconds),
+            # Without keys a cloud's own machines are asked for some, which may not be there.
+            "connect_timeout": timedelta(seconds=min(seconds, 5)),
             "read_timeout": timedelta(seconds=seconds),
             "timeout": timedelta(days=1),  # of a whole answer, which may be large
             "user_agent": "weigh",
@@ -142,7 +149,7 @@ class ObjectStore:
         refused = exceptions.PermissionDeniedError | exceptions.UnauthenticatedError
         if isinstance(error, refused):
             return SourceError("the store refuses access", seen=seen, do=_SIGN_IN[self._kind])
-        if "credential" in text.lower() or "169.254.169.254" in text or "metadata" in text.lower():
+        if _KEYLESS.search(text):
             return SourceError(
                 "no credentials for this store were found",
                 seen=_first_line(error),

@@ -190,6 +190,12 @@ FORMATS: tuple[Format, ...] = (
         "weigh._sources.model_folder:read",
         files=("model_index.json", *WEIGHT_FILES),
     ),
+    Format(
+        "onnx",
+        "ONNX: graphs of operations, and their tensors (not yet: ONNX Runtime's .ort)",
+        "weigh._sources.onnx:read",
+        endings=(".onnx", ".ort"),
+    ),
 )
 """Every format that Weigh itself reads, the more particular before the more general."""
 

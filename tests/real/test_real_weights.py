@@ -143,3 +143,15 @@ def test_silero_vad_torchscript() -> None:
     # Its constants say what the shapes of weights do not.
     first = net["_model.encoder.1.reparam_conv"]
     assert repr(first) == "Conv1d(128, 64, kernel_size=(3,), stride=(2,), padding=(1,))"
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated")
+@pytest.mark.parametrize(("model", "equal"), [("", 28), ("_16k_op15", 14), ("_openvino_16k", 14)])
+def test_silero_vad_onnx(model: str, equal: int) -> None:
+    """The first has no initializer: its weights are constants inside the branches of an If."""
+    script = weigh.open(real("silero-vad", "silero_vad/data/silero_vad.jit"))
+    net = weigh.open(real("silero-vad", f"silero_vad/data/silero_vad{model}.onnx"))
+    ours = {t.read().tobytes() for t in script.tensors() if (t.count or 0) >= 64}
+    theirs = [t.read().tobytes() for t in net.parameters() if (t.count or 0) >= 64]
+    assert len(theirs) == equal
+    assert all(data in ours for data in theirs)

@@ -103,8 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
+        asked.sent += len(answer.body)  # first: the client may look as soon as it has them
         self.wfile.write(answer.body)
-        asked.sent += len(answer.body)
         self.close_connection = self.close_connection or answer.hang_up
 
     def _file(self, path: str) -> Answer:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import save
 
 import weigh
@@ -169,6 +174,16 @@ def test_user_password_and_query_are_sent_and_never_shown(web: Web) -> None:
         np.asarray(net["fc.weight"])
     assert "secret" not in str(caught.value)
     assert web.url + PATH in str(caught.value)
+
+
+@given(st.text(st.characters(exclude_characters="/?#@: ", categories=["L", "N", "P"]), min_size=8))
+def test_no_password_and_no_signature_is_ever_in_a_message(secret: str) -> None:
+    error = SourceError("x", seen=f"ftp://me:{secret}@host/a?k={secret}", where="y")
+    assert secret not in str(error)
+    assert "ftp://host/a" in str(error)
+    at = SourceError("x").at(f"https://{secret}@host:1/a@b/c?sig={secret}&x=https://u:{secret}@h")
+    assert str(at) == "https://host:1/a@b/c: x"
+    assert at.where == "https://host:1/a@b/c"
 
 
 @pytest.mark.parametrize("url", ["http://a:b/c@d/e", "http://h:99999999/", "http://[::1/x"])
@@ -468,6 +483,52 @@ def test_nothing_that_a_server_sends_breaks_it(web: Web) -> None:
     ):
         web.always[PATH] = Answer(206, headers, SMALL[:1000], hang_up=True)
         said(web)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"SSH-2.0-x\r\n",
+        b"HTTP/1.1 206",
+        b"HTTP/1.1 xyz OK\r\n\r\n",
+        b"\0" * 99,
+        b"HTTP/1.1 " * 20_000,
+    ],
+)
+def test_a_server_that_speaks_something_else(sent: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                for _ in range(patience.TRIES):
+                    peer, _ = server.accept()
+                    with peer:
+                        peer.recv(4096)
+                        peer.sendall(sent)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(SourceError, match=r"the connection failed|does not say"):
+            weigh.open(f"http://127.0.0.1:{server.getsockname()[1]}/x")
+
+
+@pytest.mark.parametrize("drip", [b"HTTP/1.1 100 Continue\r\n\r\n", b"a"])
+def test_a_head_that_never_ends(drip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIGH_TIMEOUT", "0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                for _ in range(patience.TRIES):
+                    peer, _ = server.accept()
+                    with peer, contextlib.suppress(OSError):
+                        while peer.send(drip):
+                            time.sleep(0.01)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(SourceError, match="the connection failed"):
+            weigh.open(f"http://127.0.0.1:{server.getsockname()[1]}/x")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="counts in another way there")

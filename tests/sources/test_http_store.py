@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import io
+import ipaddress
 import json
 import os
 import socket
@@ -363,6 +365,47 @@ def test_no_server_and_no_host(web: Web) -> None:
         weigh.open("http://no-such-host.invalid/x")
     with pytest.raises(SourceError, match="the connection failed"):
         weigh.open(web.url.replace("http:", "https:") + PATH)  # speaks no TLS
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Make a certificate for 127.0.0.1 that nobody but its maker has signed, and its key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    path = tmp_path / "both.pem"
+    path.write_bytes(secret + made.public_bytes(pem))
+    return path
+
+
+def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_server(certificate) as web:
+        web.files[PATH] = SMALL
+        text = said(web)
+        assert "certificate is not trusted; saw self-signed certificate" in text
+        assert "SSL_CERT_FILE" in text
+        assert web.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert weigh.open(web.url + PATH)["fc.bias"].shape == (600,)
+        # From a safe connection, never to an open one.
+        web.always["/here"] = Answer(302, {"Location": web.url.replace("https:", "http:") + PATH})
+        assert "redirects to a place we do not go" in said(web, "/here")
 
 
 def test_a_connection_that_was_idle_may_be_gone(web: Web) -> None:

@@ -142,12 +142,14 @@ def test_npz_and_legacy(web: Web) -> None:
     assert np.asarray(net["b"][39_999:]).tolist() == [39_999]
     assert len(web.asked) <= 5
     buffer = io.BytesIO()
-    torch.save({"a": torch.arange(90_000)}, buffer, _use_new_zipfile_serialization=False)
+    many = {f"w{i}": torch.full((20_000,), float(i)) for i in range(40)}
+    torch.save(many, buffer, _use_new_zipfile_serialization=False)
     web.files["/b.pt"] = buffer.getvalue()
-    assert np.asarray(weigh.open(web.url + "/b.pt")["a"][80_000:80_002]).tolist() == [
-        80_000,
-        80_001,
-    ]
+    web.forget()
+    web.pause = 0.02
+    assert np.asarray(weigh.open(web.url + "/b.pt")["w39"][-2:]).tolist() == [39.0, 39.0]
+    assert len(web.asked) <= 43
+    assert web.most_at_once > 4
 
 
 def test_the_command(web: Web) -> None:

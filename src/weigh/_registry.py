@@ -100,8 +100,9 @@ def _any_fits(patterns: Iterable[str], names: Collection[str]) -> bool:
 
 
 WEIGHT_FILES = (
-    "*.safetensors.index.json", "*.bin.index.json", "*.safetensors", "*.pt", "*.pth", "*.ckpt",
-    "*.bin", "*.gguf", "*.onnx", "*.keras", "*.h5", "*.npz", "*.msgpack", "*.jit", "*.pt2",
+    "*.safetensors.index.json", "*.bin.index.json", "*.msgpack.index.json", "*.safetensors",
+    "*.pt", "*.pth", "*.ckpt", "*.bin", "*.gguf", "*.onnx", "*.keras", "*.h5", "*.npz",
+    "*.msgpack", "*.jit", "*.pt2",
 )  # fmt: skip
 """The names that files of weights have in a model's folder."""
 

@@ -146,6 +146,8 @@ def _checked(name: str, facts: Facts, index: Index) -> tuple[list[FoundTensor], 
         FormatError: the index names a tensor that the file lacks.
     """
     named = [tensor for tensor, file in index.file_of.items() if file == name]
+    if facts.format == "flax":  # whose keys such an index joins by slashes
+        named = [tensor.replace("/", ".") for tensor in named]
     held = {tensor.name: tensor for tensor in facts.tensors}
     # The reader of a pickle leaves out of names what wrappers put there.
     clean = cleaner(named)[0] if not set(named) <= held.keys() else str

@@ -348,6 +348,42 @@ def test_names_and_layers(tmp_path: Path) -> None:
         same(network, proto.name, proto)
 
 
+def test_layers_that_only_names_tell_of_keep_their_places(tmp_path: Path) -> None:
+    """A norm written out as a product and a sum, a matrix that is transposed first."""
+    inside = [tensor("net.0.norm.weight", floats(4)), tensor("net.0.norm.bias", floats(4)),
+              tensor("net.0.fc.weight", floats(5, 4)), tensor("net.0.fc.bias", floats(5)),
+              tensor("net.1.weight", floats(5, 6))]  # fmt: skip
+    nodes = [
+        node("Mul", ["x", "net.0.norm.weight"], "a"),
+        node("Add", ["x", "net.0.norm.bias"], "b"),
+        helper.make_node("Transpose", ["net.0.fc.weight"], ["t"]),
+        node("MatMul", ["x", "t"], "c"),
+        node("Add", ["x", "net.0.fc.bias"], "d"),
+        node("MatMul", ["x", "net.1.weight"], "e"),
+    ]
+    network = opened(model(nodes, inside), tmp_path)
+    kinds = {path: (layer.kind, layer.kind_status) for path, layer in network.named_modules()}
+    assert kinds["net.0.norm"] == ("LayerNorm", "inferred")
+    assert kinds["net.0.fc"] == ("Linear", "inferred")
+    assert kinds["net.1"] == ("MatMul", "stated")
+    assert [t.name for t in network.tensors()] == [proto.name for proto in inside]
+    assert axes(network, "net.0.fc.weight") == ["out_features=5", "in_features=4"]
+    assert axes(network, "net.1.weight") == ["in_features=5", "out_features=6"]
+
+
+def test_no_row_hides_another(tmp_path: Path) -> None:
+    inside = [tensor(name, floats(4, 4)) for name in ("fc.W", "W", "fc.fc.W", "s.values")]
+    nodes = [node("Gemm", ["x", "fc.W", "W"]), node("Gemm", ["x", "fc.fc.W", "x"], "fc")]
+    made = model(nodes, inside)
+    values, spots = tensor("s", floats(2)), tensor("where", np.array([1, 4]))
+    made.graph.sparse_initializer.append(helper.make_sparse_tensor(values, spots, [3, 4]))
+    network = opened(made, tmp_path)
+    for proto in inside:
+        same(network, proto.name, proto)
+    same(network, "s_2.values", values)
+    assert len(network.tensors()) == 6
+
+
 def test_a_weight_that_two_nodes_use_is_one_row(tmp_path: Path) -> None:
     nodes = [node("MatMul", ["x", "w"], name) for name in ("a", "b")]
     network = opened(model(nodes, [tensor("w", floats(3, 3))]), tmp_path)
@@ -727,7 +763,7 @@ def test_graphs_ten_thousand_deep_are_refused() -> None:
         b"\x0a" + _varint(8_000_000) + b"\x0a\x02ab" * 2_000_000,  # inputs of one node
         b"\x2a" + _varint(8_000_000) + b"\x08\x01" * 4_000_000,  # axes of one tensor
         b"\x2a" + _varint(5_000_000) + b"\x25\0\0\0\0" * 1_000_000,  # loose floats
-        b"".join(b"\x2a\x0e\x42\x06%06d\x10\x01\x4a\x04abc" % n + b"d" for n in range(400_000)),
+        b"".join(b"\x2a\x10\x42\x06%06d\x10\x01\x4a\x04abc" % n + b"d" for n in range(400_000)),
     ],
     ids=["nodes", "inputs", "axes", "floats", "tensors"],
 )

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
 from weigh._errors import FormatError, UnsupportedError
-from weigh._facts import Accounts, Facts, FoundTensor
+from weigh._facts import Accounts, Facts, FoundLayer, FoundTensor
 from weigh._sources.bytes import ByteSource
 from weigh._sources.onnx_graphs import (
     Constant,
@@ -88,6 +88,7 @@ def read(source: ByteSource) -> Facts:
     for constant, place in zip(constants, places, strict=True):
         layer = None if place.layer is None else at.get(place.layer)
         tensors += _found(constant, names[id(constant)], place, layer, source, outside)
+    _keep_apart(tensors, layers)
     return Facts(
         "onnx",
         source.name,
@@ -156,15 +157,36 @@ def _names(constants: Iterable[Constant]) -> dict[int, str]:
     length = 0
     for constant in constants:
         plain = name = below(constant.graph, constant.own)
-        while name in taken:
+        while not taken.isdisjoint(_rows(constant, name)):
             met[plain] += 1
             name = f"{plain}_{met[plain] + 1}"
-        taken.add(name)
+        taken.update(_rows(constant, name))
         names[id(constant)] = name
         length += len(name)
         if length > _MOST_NAMES:
             raise UnsupportedError("the names of the tensors are very long, all together")
     return names
+
+
+def _rows(constant: Constant, name: str) -> tuple[str, ...]:
+    """Name the rows of a constant; a sparse one has two, its values and where they are."""
+    return (name,) if constant.indices is None else (f"{name}.values", f"{name}.indices")
+
+
+def _keep_apart(tensors: list[FoundTensor], layers: tuple[FoundLayer, ...]) -> None:
+    """Let no row hide another in its layer, as ``fc.W`` and ``W`` both in ``fc`` would.
+
+    The network itself holds the second one; its rows' names are all whole, and so all different.
+    """
+    taken: set[tuple[int, str]] = set()
+    for tensor in tensors:
+        if tensor.layer is None:
+            continue
+        path = layers[tensor.layer].path
+        own = tensor.name.removeprefix(f"{path}.") if path else tensor.name
+        if path and (tensor.layer, own) in taken:
+            tensor.layer = next(i for i, layer in enumerate(layers) if not layer.path)
+        taken.add((tensor.layer, own))
 
 
 def _found(
@@ -175,7 +197,7 @@ def _found(
     source: ByteSource,
     outside: Outside,
 ) -> list[FoundTensor]:
-    """Make the row of a constant; a sparse one has two, its values and where they are."""
+    """Make the row of a constant, or the two of a sparse one."""
     values, identity = values_of(constant.tensor, source, outside)
     row = FoundTensor(
         name,
@@ -191,10 +213,8 @@ def _found(
     if constant.indices is None:
         return [row]
     spots, other = values_of(constant.indices, source, outside)
-    return [
-        replace(row, name=f"{name}.values"),
-        FoundTensor(f"{name}.indices", spots, role="other", identity=other),
-    ]
+    first, second = _rows(constant, name)
+    return [replace(row, name=first), FoundTensor(second, spots, role="other", identity=other)]
 
 
 def _notes(

@@ -93,6 +93,8 @@ class LayerFinder:
                 late.append((graph, node))
             elif node.op in OPERATIONS:
                 self._take(graph, node)
+            if node is not None:
+                self._make_unstated(graph, node)
         for graph, node in late:
             self._take(graph, node)
 
@@ -104,6 +106,7 @@ class LayerFinder:
         """
         kept: set[str] = set()
         for path in holding:
+            self._made.setdefault(path, FoundLayer(path))
             at = path
             while at not in kept:
                 kept.add(at)
@@ -115,6 +118,15 @@ class LayerFinder:
         if path:
             self._made.setdefault(path, FoundLayer(path, op))
         self._made.setdefault(graph.path, FoundLayer(graph.path, "Graph"))
+
+    def _make_unstated(self, graph: Graph, node: Node) -> None:
+        """Make the layers that only the names of a node's constants tell of."""
+        for value in node.inputs:
+            constant = graph.find(value) if value else None
+            if constant is not None and id(constant) not in self.places:
+                path = self.place_of(constant).layer
+                if path is not None:
+                    self._made.setdefault(path, FoundLayer(path))
 
     def _take(self, graph: Graph, node: Node) -> None:
         """Give a node the constants that it computes with, unless a node before has them."""

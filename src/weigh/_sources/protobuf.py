@@ -41,7 +41,7 @@ class Walker:
 
     __slots__ = ("_base", "_data", "_left", "_size", "most", "source")
 
-    def __init__(self, source: ByteSource, most: int = 3_000_000) -> None:
+    def __init__(self, source: ByteSource, most: int = 2_000_000) -> None:
         self.source, self.most = source, most
         self._left = most
         self._base, self._data, self._size = 0, b"", _SMALLEST

@@ -272,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _guarded(run: Callable[[], Any]) -> int:
     """Run a command; whatever goes wrong becomes one line on stderr and a status."""
+    if sys.stdout is None:  # started with it closed (>&-)
+        return _complain("there is no standard output to write to")
     try:
         result = run()
         sys.stdout.flush()
@@ -283,9 +285,8 @@ def _guarded(run: Callable[[], Any]) -> int:
         return _complain(error.format_message())
     except WeighError as error:
         return _complain(str(error))
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        _silence()
         return 0
     except (click.Abort, KeyboardInterrupt):
         click.echo("weigh: stopped", err=True)
@@ -296,12 +297,23 @@ def _guarded(run: Callable[[], Any]) -> int:
         )
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _silence()
         return _complain(f"{where}{error.strerror or error}")
     return result if isinstance(result, int) else 0
 
 
+def _silence() -> None:
+    """Send what is still to be written nowhere: Python would complain of it again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _help_hint(error: click.UsageError) -> str:
     command = error.ctx.command_path if error.ctx else "weigh"
+    if isinstance(error, click.NoSuchOption) and not error.option_name.startswith("--"):
+        return " A name that begins with '-' goes after '--'."
     return (
         "" if "Try" in error.message or "Did you" in error.message else f" Try '{command} --help'."
     )

@@ -185,6 +185,12 @@ FORMATS: tuple[Format, ...] = (
         files=(".metadata",),
     ),
     Format(
+        "deepspeed",
+        "DeepSpeed checkpoint: a folder of the parts that its processes held",
+        "weigh._sources.deepspeed:read",
+        files=("*model_states.pt", "zero_to_fp32.py", "latest"),
+    ),
+    Format(
         "folder",
         "a folder with weights, and perhaps a config.json (Hugging Face)",
         "weigh._sources.model_folder:read",

@@ -18,8 +18,8 @@ from weigh._sources.json_file import json_text
 from weigh._sources.parts import cleaner
 from weigh._sources.reading import read_files, source_beside
 
-_MAX_INDEX = 100_000_000
-_MAX_FILES = 10_000
+_MAX_INDEX = 40_000_000
+_MAX_TENSORS, _MAX_FILES = 500_000, 10_000
 _NAMED = 3
 
 
@@ -48,22 +48,22 @@ def read(source: ByteSource) -> Facts:
     index = parse_index(json_text(source, _MAX_INDEX))
     parts = _parts(source_beside(source), index)
     tensors: list[FoundTensor] = []
-    notes: list[str] = []
+    notes: dict[str, None] = {}
+    named = _by_file(index)
     for name, facts in parts.items():
-        kept, strays = _checked(name, facts, index)
+        kept, strays = _checked(name, facts, named[name])
         tensors += (replace(t, identity=(name, t.identity)) for t in kept)
-        notes += [note for note in (*facts.notes, *_strays(name, strays)) if note not in notes]
+        notes |= dict.fromkeys((*facts.notes, *_strays(name, strays)))
     metadata = Accounts(source.size, 0, source.size, 0, 0)
     every = [facts.accounts for facts in parts.values() if facts.accounts is not None]
     accounts = sum(every, start=metadata)
-    notes += _size_note(index, accounts)
     return Facts(
         format="sharded",
         location=source.name,
         tensors=tuple(tensors),
         ordered=all(facts.ordered for facts in parts.values()),
         metadata={"files": f"{len(parts)} of {next(iter(parts.values())).format}"},
-        notes=tuple(notes),
+        notes=(*notes, *_size_note(index, accounts)),
         accounts=accounts,
     )
 
@@ -103,10 +103,14 @@ def parse_index(text: str) -> Index:
 
 def _weight_map(cursor: Cursor) -> dict[str, str]:
     found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for name in cursor.members():
         if name in found:
             raise FormatError("the index has a tensor twice", seen=repr(name[:200]))
-        found[name] = cursor.string()
+        if len(found) == _MAX_TENSORS:
+            raise FormatError(f"the index names over {_MAX_TENSORS:,} tensors")
+        file = cursor.string()
+        found[name] = files.setdefault(file, file)  # one text for all that lie in it
     return found
 
 
@@ -139,13 +143,20 @@ def _parts(folder: Folder, index: Index) -> dict[str, Facts]:
     return dict(zip(index.files, read_files(folder, index.files), strict=True))
 
 
-def _checked(name: str, facts: Facts, index: Index) -> tuple[list[FoundTensor], list[str]]:
+def _by_file(index: Index) -> dict[str, list[str]]:
+    """Give the tensors that the index says each file holds."""
+    named: dict[str, list[str]] = {file: [] for file in index.files}
+    for tensor, file in index.file_of.items():
+        named[file].append(tensor)
+    return named
+
+
+def _checked(name: str, facts: Facts, named: Sequence[str]) -> tuple[list[FoundTensor], list[str]]:
     """Hold a file against the index; give its tensors, and the names the index lacks.
 
     Raises:
         FormatError: the index names a tensor that the file lacks.
     """
-    named = [tensor for tensor, file in index.file_of.items() if file == name]
     held = {tensor.name: tensor for tensor in facts.tensors}
     # The reader of a pickle leaves out of names what wrappers put there.
     clean = cleaner(named)[0] if not set(named) <= held.keys() else str

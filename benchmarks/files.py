@@ -20,6 +20,8 @@ SHARDS = 62
 INDEX = "model.safetensors.index.json"
 MADE = (
     "article.safetensors",
+    "many-*MB.*/*",
+    "many-*MB.*/.metadata",
     "many-*MB.*",
     "embedding-*MB.*",
     "part-*",
@@ -40,6 +42,21 @@ def many(folder: Path, size: int) -> dict[str, Path]:
     ends = {"safetensors": "safetensors", "torch-zip": "zip.pt", "torch-legacy": "legacy.pt"}
     paths = [folder / f"many-{size}MB.{end}" for end in ends.values()]
     return dict(zip(ends, _made(paths, [size] * len(ends)), strict=True))
+
+
+def formats(folder: Path, size: int) -> dict[str, Path]:
+    """Make the same 500 tensors in other formats; ONNX keeps less than 2 GB in one file."""
+    inline = min(size, 1700)
+    made = {
+        "gguf": (f"many-{size}MB.gguf", size),
+        "onnx": (f"many-{inline}MB.onnx", inline),
+        "onnx-external": (f"many-{size}MB.external/model.onnx", size),
+        "dcp": (f"many-{size}MB.dcp/.metadata", size),
+        "npz": (f"many-{size}MB.npz", size),
+    }
+    paths = _made([folder / name for name, _ in made.values()], [one for _, one in made.values()])
+    found = dict(zip(made, paths, strict=True))
+    return found | {"dcp": found["dcp"].parent}
 
 
 def shards(folder: Path, size: int) -> Path:
@@ -85,6 +102,12 @@ def _make(path: Path, size: float) -> None:
         tensors = {EMBEDDING: _random(_rows(size))}
     else:
         tensors = _many(size)
+    other = next((end for end in MAKERS if path.as_posix().endswith(end)), None)
+    if other is not None:
+        from benchmarks import other_formats
+
+        getattr(other_formats, MAKERS[other])(path, tensors)
+        return
     # A making that is broken off leaves no file of that name.
     part = path.with_name(f"part-{path.name}")
     if path.suffix == ".safetensors":
@@ -107,6 +130,16 @@ def _make_shards(index: Path, size: float) -> None:
         where |= dict.fromkeys(tensors, name)
     # The index last: without it the files are made again.
     index.write_text(json.dumps({"weight_map": where}), "utf-8")
+
+
+MAKERS = {
+    ".gguf": "write_gguf",
+    ".external/model.onnx": "write_onnx_beside",
+    ".onnx": "write_onnx",
+    "/.metadata": "write_dcp",
+    ".npz": "write_npz",
+}
+"""Who writes what is not PyTorch's and not safetensors, by the end of the path."""
 
 
 def article_network() -> torch.nn.Module:

@@ -63,6 +63,32 @@ def listing(settings: Settings) -> Iterator[Row]:
         )
 
 
+def formats(settings: Settings) -> Iterator[Row]:
+    """The same 500 tensors in other formats, each against its own library."""
+    paths = files.formats(settings.cache, settings.size)
+    ways = {
+        "gguf": "gguf",
+        "onnx": "onnx",
+        "onnx-external": "onnx-external",
+        "dcp": "torch-dcp",
+        "npz": "numpy",
+    }
+    for kind, way in ways.items():
+        ours: Command = [WEIGH, "show", paths[kind], "--json"]
+        theirs: Command = [PYTHON, "-P", LISTING, way, paths[kind]]
+        yield from _rows(
+            "formats",
+            f"list {kind}",
+            f"{way} library" if way == kind else way,
+            ours,
+            theirs,
+            settings,
+            most_ratio=1,
+            most_peak=PEAK,
+            check=same_tensors,
+        )
+
+
 def slices(settings: Settings) -> Iterator[Row]:
     """A few values of a large tensor, against the same of one a hundred times smaller."""
     commands: list[Command] = []
@@ -125,6 +151,7 @@ WAYS = {"http": ("whole-http",), "s3": ("whole-s3", "s3fs")}
 GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "cold": cold,
     "listing": listing,
+    "formats": formats,
     "slice": slices,
     "live": live,
     "places": places,

@@ -80,11 +80,46 @@ def with_s3fs(url: str) -> Listed:
     return listed
 
 
+def with_gguf(path: str) -> Listed:
+    import gguf
+
+    names = {"F32": "float32"}
+    found = gguf.GGUFReader(path).tensors
+    return [(t.name, names[t.tensor_type.name], t.shape[::-1].tolist()) for t in found]
+
+
+def with_onnx(path: str, **options: Any) -> Listed:
+    import onnx
+
+    names = {onnx.TensorProto.FLOAT: "float32"}
+    graph = onnx.load(path, **options).graph
+    return [(t.name, names[t.data_type], list(t.dims)) for t in graph.initializer]
+
+
+def with_dcp(path: str) -> Listed:
+    from torch.distributed.checkpoint import FileSystemReader
+
+    found = FileSystemReader(path).read_metadata().state_dict_metadata.items()
+    return [(n, str(t.properties.dtype).removeprefix("torch."), list(t.size)) for n, t in found]
+
+
+def with_numpy(path: str) -> Listed:
+    import numpy as np
+
+    with np.load(path) as arrays:
+        return [(name, str(array.dtype), list(array.shape)) for name, array in arrays.items()]
+
+
 WAYS = {
     "safetensors-numpy": lambda path: with_safetensors(path, "numpy"),
     "safetensors-pt": lambda path: with_safetensors(path, "pt"),
     "torch-mmap": lambda path: with_torch(path, mmap=True),
     "torch-eager": lambda path: with_torch(path),
+    "gguf": with_gguf,
+    "onnx": with_onnx,
+    "onnx-external": lambda path: with_onnx(path, load_external_data=False),
+    "torch-dcp": with_dcp,
+    "numpy": with_numpy,
     "whole-http": lambda url: whole(url, by_http),
     "whole-s3": lambda url: whole(url, by_boto3()),
     "s3fs": with_s3fs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,6 +69,7 @@ class Answer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes
     web: Web
 
     def setup(self) -> None:
@@ -86,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             time.sleep(web.pause)
             self._answer(asked, urlsplit(self.path).path)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             self.close_connection = True
         finally:
             with web.lock:
@@ -103,8 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
+        asked.sent += len(answer.body)  # first: the client may look as soon as it has them
         self.wfile.write(answer.body)
-        asked.sent += len(answer.body)
         self.close_connection = self.close_connection or answer.hang_up
 
     def _file(self, path: str) -> Answer:
@@ -128,13 +131,21 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def web_server() -> Iterator[Web]:
-    """Run a web server until the end of the block."""
+def web_server(certificate: Path | None = None) -> Iterator[Web]:
+    """Run a web server until the end of the block; with a certificate, over TLS."""
     web = Web()
     handler = type("Handler", (_Handler,), {"web": web})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     web.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        # The handshake is each connection's own affair: one that fails must not stop the server.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        web.url = web.url.replace("http:", "https:")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -47,7 +47,15 @@ def rows(tiny: tuple[str | Path, ...]) -> list[dict[str, object]]:
 def test_every_comparison_is_made(rows: list[dict[str, object]]) -> None:
     assert [row for row in rows if "error" in row] == []
     assert [row["group"] for row in rows].count("listing") == 8
-    assert {row["group"] for row in rows} == {"cold", "listing", "slice", "live", "places"}
+    assert [row["group"] for row in rows].count("formats") == 10
+    assert {row["group"] for row in rows} == {
+        "cold",
+        "listing",
+        "formats",
+        "slice",
+        "live",
+        "places",
+    }
     networks = ["MLP of 1000 layers, on meta", "nn.Transformer()", "the article's network"]
     assert [(row["name"], row["against"]) for row in rows if row["group"] == "live"] == [
         (network, against)

@@ -187,6 +187,24 @@ def model_folder(folder: Path) -> tuple[Path, Arrays]:
     return place, state
 
 
+def onnx(folder: Path) -> tuple[Path, Arrays]:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    path, state = folder / "example.onnx", arrays()
+    counts = np.array([3, -1, 2**40])
+    nodes = [
+        helper.make_node("Conv", ["x", "conv.weight", "conv.bias"], ["y"], strides=[2, 1]),
+        helper.make_node("Constant", [], ["half"], value_float=0.5),
+        helper.make_node("Pow", ["y", "half"], ["z"]),
+    ]
+    inside = [numpy_helper.from_array(array, name) for name, array in state.items()]
+    inside.append(helper.make_tensor("counts", onnx.TensorProto.INT64, [3], counts))
+    model = helper.make_model(helper.make_graph(nodes, "toy", [], [], inside))
+    path.write_bytes(model.SerializeToString())
+    return path, {**state, "counts": counts, "half": np.float32(0.5)}
+
+
 WRITERS: dict[str, Writer] = {
     "safetensors": safetensors,
     "gguf": gguf,
@@ -201,5 +219,6 @@ WRITERS: dict[str, Writer] = {
     "dcp": dcp,
     "deepspeed": deepspeed,
     "folder": model_folder,
+    "onnx": onnx,
 }
 """By the format's name; there is one for every format."""

@@ -90,6 +90,7 @@ class FoundTensor:
         device: where a live tensor lives.
         layer: the place in ``Facts.layers`` of the layer that holds it; None where only its
             name tells.
+        part: what its layer calls it, where its name does not tell (an ONNX node's ``"W"``).
     """
 
     name: str
@@ -101,6 +102,7 @@ class FoundTensor:
     packed: bool = False
     device: str = "cpu"
     layer: int | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

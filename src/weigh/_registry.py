@@ -100,8 +100,9 @@ def _any_fits(patterns: Iterable[str], names: Collection[str]) -> bool:
 
 
 WEIGHT_FILES = (
-    "*.safetensors.index.json", "*.bin.index.json", "*.safetensors", "*.pt", "*.pth", "*.ckpt",
-    "*.bin", "*.gguf", "*.onnx", "*.keras", "*.h5", "*.npz", "*.msgpack", "*.jit", "*.pt2",
+    "*.safetensors.index.json", "*.bin.index.json", "*.msgpack.index.json", "*.safetensors",
+    "*.pt", "*.pth", "*.ckpt", "*.bin", "*.gguf", "*.onnx", "*.keras", "*.h5", "*.npz",
+    "*.msgpack", "*.jit", "*.pt2",
 )  # fmt: skip
 """The names that files of weights have in a model's folder."""
 
@@ -195,6 +196,12 @@ FORMATS: tuple[Format, ...] = (
         "a folder with weights, and perhaps a config.json (Hugging Face)",
         "weigh._sources.model_folder:read",
         files=("model_index.json", *WEIGHT_FILES),
+    ),
+    Format(
+        "onnx",
+        "ONNX: graphs of operations, and their tensors (not yet: ONNX Runtime's .ort)",
+        "weigh._sources.onnx:read",
+        endings=(".onnx", ".ort"),
     ),
 )
 """Every format that Weigh itself reads, the more particular before the more general."""

@@ -143,3 +143,21 @@ def test_silero_vad_torchscript() -> None:
     # Its constants say what the shapes of weights do not.
     first = net["_model.encoder.1.reparam_conv"]
     assert repr(first) == "Conv1d(128, 64, kernel_size=(3,), stride=(2,), padding=(1,))"
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated")
+@pytest.mark.parametrize(("model", "equal"), [("", 28), ("_16k_op15", 14), ("_openvino_16k", 14)])
+def test_silero_vad_onnx(model: str, equal: int) -> None:
+    """The first has no initializer: its weights are constants inside the branches of an If."""
+    script = torch.jit.load(real("silero-vad", "silero_vad/data/silero_vad.jit"))
+    net = weigh.open(real("silero-vad", f"silero_vad/data/silero_vad{model}.onnx"))
+    theirs = {t.numpy().tobytes(): tuple(t.shape) for t in script.state_dict().values()}
+    ours = [t for t in net.parameters() if (t.count or 0) >= 64]
+    assert len(ours) == equal
+    for tensor in ours:
+        assert theirs[tensor.read().tobytes()] == tensor.shape, tensor.name
+    if not model:
+        # What the network's own class keeps as two buffers is the weight of a Conv in ONNX.
+        bases = [t for t in net.parameters() if t.name.endswith("forward_basis_buffer")]
+        assert net.counts.parameters - sum(t.count or 0 for t in bases) == 462_594
+        assert net["If_0.then_branch.decoder.rnn"].kind == "LSTMCell"

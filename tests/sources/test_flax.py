@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -191,7 +192,8 @@ HOSTILE = {
     "complex": ({"w": msgpack.ExtType(2, msgpack.packb([1, 2]))}, "is not two numbers"),
     "none": ({"a": {}, "b": 3}, "no array that Weigh reads; saw no array"),
     "one name": ({"a.b": ONES, "a": {"b": ONES}}, "two arrays have one name"),
-    "long name": ({"a" * 3000: {"a" * 3000: ONES}}, "the file has an endless name"),
+    "long name": ({"a" * 3000: {"a" * 3000: ONES}}, "the file has endless names"),
+    "names": ({"a" * 2000: {f"{i:x}": 1 for i in range(40_000)}}, "the file has endless names"),
     "no pieces": (in_pieces(2, chunks={}), "'w' is in pieces, and they or its shape are not"),
     "pieces": (in_pieces(5, chunks={"0": ONES, "1": ONES}), "saw 16 bytes where 20 are needed"),
     "a gap": (in_pieces(4, chunks={"0": ONES, "2": ONES}), "saw 8 bytes where 16 are needed"),
@@ -247,3 +249,22 @@ def test_a_folder_of_orbax_is_not_read_yet(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("{}")
     with pytest.raises(UnsupportedError, match="checkpoints of Orbax are not read yet"):
         weigh.open(tmp_path)
+
+
+def test_a_sharded_model_whose_index_has_slashes(tmp_path: Path) -> None:
+    """As transformers' ``FlaxPreTrainedModel.save_pretrained`` writes it."""
+    files = [f"flax_model-0000{i}-of-00002.msgpack" for i in (1, 2)]
+    for place, file in enumerate(files):
+        tree = {"lm": {f"fc{place}": {"kernel": packed(np.full((2, 3), place, "f4"))}}}
+        (tmp_path / file).write_bytes(msgpack.packb(tree))
+    names = {f"lm/fc{place}/kernel": file for place, file in enumerate(files)}
+    index = tmp_path / "flax_model.msgpack.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 48}, "weight_map": names}))
+    for path in (index, tmp_path):
+        net = weigh.open(path)
+        assert [t.name for t in net.tensors()] == ["lm.fc0.kernel", "lm.fc1.kernel"]
+        np.testing.assert_array_equal(net["lm.fc1.kernel"].read(), np.ones((2, 3)))
+        assert net["lm.fc1"].kind == "Dense"
+    index.write_text(json.dumps({"weight_map": {**names, "lm/fc9/kernel": files[0]}}))
+    with pytest.raises(SourceError, match=r"holds 'lm.fc9.kernel', which it does not"):
+        weigh.open(index)

@@ -262,7 +262,23 @@ HOSTILE = {
     "version 9": (head(version=9), "this version of GGUF is not read; saw 9"),
     "tensors": (head(2**60), "an impossible number of tensors"),
     "values": (head(0, 2**60), "an impossible number of key-values"),
-    "endless text": (head(0, 1) + text(b"", 2**63) + bytes(40), "an endless text"),
+    "endless name": (head(0, 1) + text(b"", 2**63) + bytes(40), "an endless name"),
+    "endless text": (
+        head(0, 1) + text(b"k") + struct.pack("<IQ", 8, 2**63) + bytes(1 << 17),
+        "the file ends within its header",
+    ),
+    "much text": (
+        head(0, 1100)
+        + b"".join(
+            text(b"%d" % i) + struct.pack("<I", 8) + text(bytes(1 << 16)) for i in range(1100)
+        ),
+        "over 67,108,864 bytes of text",
+    ),
+    "many arrays": (
+        head(0, 1) + ARRAYS + struct.pack("<IQ", 9, 200_000) + struct.pack("<IQ", 4, 0) * 200_000,
+        "over 131,072 arrays",
+    ),
+    "many tensors": (head(200_000) + bytes(24 * 200_000), "an impossible number of tensors"),
     "twice": (head(0, 2) + 2 * (text(b"k") + struct.pack("<IB", 0, 1)), "a key twice"),
     "type": (head(0, 1) + text(b"k") + struct.pack("<IQ", 99, 1), "of an unknown type; saw 99"),
     "array": (head(0, 1) + ARRAYS + struct.pack("<IQ", 4, 2**61), "more than the file holds"),
@@ -338,3 +354,46 @@ def test_an_empty_tensor_of_enormous_axes_is_one_line() -> None:
     facts = read(MemoryBytes(padded(head(1) + tensor(shape=(2**62, 0), kind=2))))
     with pytest.raises(WeighError, match="cannot be shown as an array"):
         facts.tensors[0].values.read(Region.whole((0, 2**62)))
+
+
+def test_a_long_text_is_kept_in_part_and_passed_over() -> None:
+    template = ("ä" * 100_000).encode()
+    data = head(0, 2) + text(b"tokenizer.chat_template") + struct.pack("<I", 8) + text(template)
+    facts = read(MemoryBytes(data + text(b"n") + struct.pack("<IB", 0, 7)))
+    assert facts.metadata == {"tokenizer.chat_template": "ä" * 199 + "…", "n": "7"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    raw = gguf.quants.quantize(np.ones((2, 32), "f4"), Type.Q4_0)
+    arrays = [("a", np.arange(6, dtype="f4").reshape(2, 3), None), ("b", raw, Type.Q4_0)]
+    return write(tmp_path_factory.mktemp("gguf") / "a.gguf", arrays).read_bytes()
+
+
+def read_whole(data: bytes) -> bool:
+    """Whether a file is taken and all its values can be read."""
+    try:
+        for tensor in read(MemoryBytes(data)).tensors:
+            with np.errstate(all="ignore"):  # a scale may be any half float
+                tensor.values.read(Region.whole(tensor.values.shape or ()))
+    except WeighError as error:
+        assert str(error).isprintable()  # noqa: PT017
+        return False
+    return True
+
+
+def test_cut_anywhere_it_is_refused(small: bytes) -> None:
+    assert read_whole(small)
+    end = len(small) - (-36 % 32)  # after the last value there is padding, which nobody needs
+    assert [length for length in range(len(small)) if read_whole(small[:length])] == list(
+        range(end, len(small))
+    )
+
+
+@settings(max_examples=1500)
+@given(st.data())
+def test_no_flipped_bits_crash_the_reader(small: bytes, data: st.DataObject) -> None:
+    flipped = bytearray(small)
+    for bit in data.draw(st.lists(st.integers(0, len(small) * 8 - 1), min_size=1, max_size=3)):
+        flipped[bit // 8] ^= 1 << bit % 8
+    read_whole(bytes(flipped))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import io
+import ipaddress
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import save
 
 import weigh
@@ -135,12 +142,14 @@ def test_npz_and_legacy(web: Web) -> None:
     assert np.asarray(net["b"][39_999:]).tolist() == [39_999]
     assert len(web.asked) <= 5
     buffer = io.BytesIO()
-    torch.save({"a": torch.arange(90_000)}, buffer, _use_new_zipfile_serialization=False)
+    many = {f"w{i}": torch.full((20_000,), float(i)) for i in range(40)}
+    torch.save(many, buffer, _use_new_zipfile_serialization=False)
     web.files["/b.pt"] = buffer.getvalue()
-    assert np.asarray(weigh.open(web.url + "/b.pt")["a"][80_000:80_002]).tolist() == [
-        80_000,
-        80_001,
-    ]
+    web.forget()
+    web.pause = 0.02
+    assert np.asarray(weigh.open(web.url + "/b.pt")["w39"][-2:]).tolist() == [39.0, 39.0]
+    assert len(web.asked) <= 43
+    assert web.most_at_once > 4
 
 
 def test_the_command(web: Web) -> None:
@@ -169,6 +178,16 @@ def test_user_password_and_query_are_sent_and_never_shown(web: Web) -> None:
         np.asarray(net["fc.weight"])
     assert "secret" not in str(caught.value)
     assert web.url + PATH in str(caught.value)
+
+
+@given(st.text(st.characters(exclude_characters="/?#@: ", categories=["L", "N", "P"]), min_size=8))
+def test_no_password_and_no_signature_is_ever_in_a_message(secret: str) -> None:
+    error = SourceError("x", seen=f"ftp://me:{secret}@host/a?k={secret}", where="y")
+    assert secret not in str(error)
+    assert "ftp://host/a" in str(error)
+    at = SourceError("x").at(f"https://{secret}@host:1/a@b/c?sig={secret}&x=https://u:{secret}@h")
+    assert str(at) == "https://host:1/a@b/c: x"
+    assert at.where == "https://host:1/a@b/c"
 
 
 @pytest.mark.parametrize("url", ["http://a:b/c@d/e", "http://h:99999999/", "http://[::1/x"])
@@ -350,6 +369,47 @@ def test_no_server_and_no_host(web: Web) -> None:
         weigh.open(web.url.replace("http:", "https:") + PATH)  # speaks no TLS
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Make a certificate for 127.0.0.1 that nobody but its maker has signed, and its key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    path = tmp_path / "both.pem"
+    path.write_bytes(secret + made.public_bytes(pem))
+    return path
+
+
+def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_server(certificate) as web:
+        web.files[PATH] = SMALL
+        text = said(web)
+        assert "certificate is not trusted; saw self-signed certificate" in text
+        assert "SSL_CERT_FILE" in text
+        assert web.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert weigh.open(web.url + PATH)["fc.bias"].shape == (600,)
+        # From a safe connection, never to an open one.
+        web.always["/here"] = Answer(302, {"Location": web.url.replace("https:", "http:") + PATH})
+        assert "redirects to a place we do not go" in said(web, "/here")
+
+
 def test_a_connection_that_was_idle_may_be_gone(web: Web) -> None:
     net = weigh.open(web.url + PATH)
     # The server hangs up after its next answer, and does not say so.
@@ -468,6 +528,52 @@ def test_nothing_that_a_server_sends_breaks_it(web: Web) -> None:
     ):
         web.always[PATH] = Answer(206, headers, SMALL[:1000], hang_up=True)
         said(web)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"SSH-2.0-x\r\n",
+        b"HTTP/1.1 206",
+        b"HTTP/1.1 xyz OK\r\n\r\n",
+        b"\0" * 99,
+        b"HTTP/1.1 " * 20_000,
+    ],
+)
+def test_a_server_that_speaks_something_else(sent: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                for _ in range(patience.TRIES):
+                    peer, _ = server.accept()
+                    with peer:
+                        peer.recv(4096)
+                        peer.sendall(sent)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(SourceError, match=r"the connection failed|does not say"):
+            weigh.open(f"http://127.0.0.1:{server.getsockname()[1]}/x")
+
+
+@pytest.mark.parametrize("drip", [b"HTTP/1.1 100 Continue\r\n\r\n", b"a"])
+def test_a_head_that_never_ends(drip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIGH_TIMEOUT", "0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                for _ in range(patience.TRIES):
+                    peer, _ = server.accept()
+                    with peer, contextlib.suppress(OSError):
+                        while peer.send(drip):
+                            time.sleep(0.01)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(SourceError, match="the connection failed"):
+            weigh.open(f"http://127.0.0.1:{server.getsockname()[1]}/x")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="counts in another way there")

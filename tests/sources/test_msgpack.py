@@ -115,12 +115,16 @@ HOSTILE = {
     "binary": (b"\xc6" + b"\xff" * 4 + bytes(10), "reaches past the end"),
     "extension": (b"\xc9" + b"\xff" * 4 + bytes(10), "reaches past the end"),
     "deep": (b"\x91" * 1_000_000, "nested more than 64 deep"),
-    "many": (b"\xdd" + struct.pack(">I", 10**6) + bytes(10**6), "more than 262,144 values"),
-    "empty": (b"\xdd" + struct.pack(">I", 10**6) + b"\x80" * 10**6, "more than 262,144 values"),
+    "many": (b"\xdd" + struct.pack(">I", 10**6) + bytes(10**6), "more than 131,072 values"),
+    "empty": (b"\xdd" + struct.pack(">I", 10**6) + b"\x80" * 10**6, "more than 131,072 values"),
     "twice": (b"\x82\xa1a\x01\xa1a\x02", "a map has a key twice; saw 'a'"),
     "both": (b"\x82\xa11\x01\x01\x02", "a map has a key twice; saw '1'"),
     "key": (b"\x81\xc3\x01", "a key is no short text"),
     "long key": (b"\x81\xda\x40\x00" + b"a" * 0x4000 + b"\x01", "a key is no short text"),
+    "texts": (
+        b"\xdd" + struct.pack(">I", 17_000) + (b"\xda\x10\x00" + bytes(4096)) * 17_000,
+        "bytes of short",
+    ),
     "not text": (b"\xa2\xff\xfe", "not UTF-8"),
     "more": (b"\x01\x02", "something follows the last value"),
 }

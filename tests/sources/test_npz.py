@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -182,3 +182,40 @@ def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
     values, peak = done.stdout.split("\n")[:2]
     assert values == "[0.0, 0.0, 0.0]"
     assert int(peak) < 150_000
+
+
+REAL = io.BytesIO()
+np.savez(REAL, a=np.arange(6, dtype="f4").reshape(2, 3), b=np.arange(3) > 1)
+FLIPS = st.lists(st.integers(0, len(REAL.getvalue()) * 8 - 1), min_size=1, max_size=3)
+
+
+def read_whole(data: bytes) -> bool:
+    """Whether a file is taken and all its values can be read."""
+    try:
+        for tensor in read(MemoryBytes(data)).tensors:
+            tensor.values.read(Region.whole(tensor.values.shape or ()))
+    except WeighError as error:
+        assert str(error).isprintable()  # noqa: PT017
+        return False
+    return True
+
+
+def test_cut_anywhere_it_is_refused() -> None:
+    data = REAL.getvalue()
+    assert read_whole(data)
+    assert not any(read_whole(data[:length]) for length in range(len(data)))
+
+
+@settings(max_examples=1000)
+@given(FLIPS)
+def test_no_flipped_bits_crash_the_reader(bits: list[int]) -> None:
+    data = bytearray(REAL.getvalue())
+    for bit in bits:
+        data[bit // 8] ^= 1 << bit % 8
+    read_whole(bytes(data))
+
+
+def test_an_archive_of_countless_arrays_is_refused() -> None:
+    one = npy(np.zeros(0))
+    with pytest.raises(FormatError, match="the archive has over 65,536 members; saw 65,537"):
+        read(MemoryBytes(npz({f"{i:x}.npy": one for i in range(65_537)})))

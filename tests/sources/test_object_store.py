@@ -142,6 +142,19 @@ def test_a_sharded_model_takes_a_request_for_each_shard(s3: Web) -> None:
     assert float(np.asarray(net["61.weight"][0, 0])) == 61
 
 
+def test_a_key_is_taken_to_the_letter(s3: Web) -> None:
+    from obstore.store import S3Store
+
+    store = S3Store.from_url("s3://bucket", client_options={"allow_http": True})
+    for key in ("odd/a%20b c.safetensors", "odd/é?x=1#y.safetensors", "odd/a&b+c=d.safetensors"):
+        store.put(key, SMALL)
+        s3.forget()
+        assert weigh.open(f"s3://bucket/{key}")["fc.bias"].shape == (600,)
+        assert len(s3.asked) == 1
+    for key in ("odd//x", "odd/../x", "/x"):
+        said(f"s3://bucket/{key}")
+
+
 def test_what_is_not_there(s3: Web) -> None:
     assert "there is no such file; saw 404 Not Found NoSuchKey" in said("s3://bucket/no")
     assert "there is no such bucket" in said("s3://no-such-bucket/x")

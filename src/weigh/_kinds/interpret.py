@@ -147,8 +147,8 @@ def _tree(facts: Facts) -> _Node:
 
 
 def _own_name(name: str, above: str) -> str:
-    """Take what a full name adds to that of the layer above."""
-    return name[len(above) + 1 :] if above else name
+    """Take what a full name adds to that of the layer above, if it is one below it."""
+    return name.removeprefix(f"{above}.") if above else name
 
 
 def _split(name: str, nodes: Mapping[str, _Node], *, stated: bool) -> tuple[str, str]:
@@ -398,6 +398,7 @@ def _tensor(
             found.learnable,
             found.packed,
             found.device,
+            found.part,
             means,
             redrawn,
         )
@@ -444,15 +445,16 @@ def _form(
         learnable = dtype.learnable
     kind, hypers = reading.kind, Hypers(reading.hypers)
     # A magnitude or a mask has the weight's axes, but no output is computed from it alone.
-    meant = local if local.endswith(("_g", "_mask")) else _stands_for(local)
-    axes = _axes(local, shape, reading, owner)
+    called = found.part or local
+    meant = called if called.endswith(("_g", "_mask")) else _stands_for(called)
+    axes = _axes(called, shape, reading, owner)
     is_packed = found.packed or local in packed.per_element
     starts = None
     if shape and not is_packed and not _is_replaced(axes, reading):
         if redrawn and owner is None and role == "parameter" and len(shape) > 1:
             starts = xavier_uniform(shape)
         elif kind is not None and all(axis.name != "?" for axis in axes):
-            starts = kind.initial(local, shape, hypers)
+            starts = kind.initial(called, shape, hypers)
     return Form(
         role=role,
         dtype=dtype,

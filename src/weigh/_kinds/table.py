@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weigh._kinds import activation, attention, conv, embedding, linear, norm, recurrent
+from weigh._kinds import activation, attention, conv, embedding, linear, norm, onnx, recurrent
 from weigh._kinds.holders import HOLDERS
 from weigh._kinds.kind import Kind
 from weigh._kinds.plain import PLAIN
@@ -32,6 +32,8 @@ def find(name: str) -> Kind | None:
 def find_by_class(class_paths: Iterable[str]) -> Kind | None:
     """Find the kind of a class by its full name or that of a class it extends."""
     for path in class_paths:
+        if path.startswith("onnx."):
+            return onnx.KINDS.get(path.removeprefix("onnx."))
         home, _, name = path.rpartition(".")
         # A LazyBatchNorm1d extends no BatchNorm1d.
         plain = _ALIASES.get(name, name.removeprefix("Lazy"))

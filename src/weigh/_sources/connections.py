@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import http.client
+import socket
 import ssl
 import threading
 import urllib.request
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -87,7 +88,14 @@ class Connections:
             target = f"http://{url.netloc.rpartition('@')[2]}{target}"
             extra |= _proxy_headers(proxy)
         connection.request("GET", target, headers=extra)
-        return connection.getresponse()
+        # The timeout begins anew with every byte; a head that drips must end too.
+        watch = threading.Timer(2 * self._timeout, _hang_up, [connection.sock])
+        watch.daemon = True
+        watch.start()
+        try:
+            return connection.getresponse()
+        finally:
+            watch.cancel()
 
     def _new(self, url: SplitResult) -> http.client.HTTPConnection:
         host, port = url.hostname or "", url.port
@@ -104,6 +112,11 @@ class Connections:
     def _trust(self) -> ssl.SSLContext:
         # What the system trusts; SSL_CERT_FILE and SSL_CERT_DIR name other certificates.
         return ssl.create_default_context()
+
+
+def _hang_up(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def _close(idle: Mapping[_Origin, list[http.client.HTTPConnection]]) -> None:

@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 _ARRAY, _COMPLEX, _NUMBER = 1, 2, 3
 _CHUNKED = "__msgpack_chunked_array__"
-_MAX_AXES, _MAX_NAME, _NAMED, _MAX_PLAIN = 64, 1 << 12, 5, 1000
+_MAX_AXES, _MAX_NAME, _MAX_NAMES, _NAMED, _MAX_PLAIN = 64, 1 << 12, 1 << 26, 5, 1000
 
 # ml_dtypes keeps numbers of fewer bits in a byte each, so they are not these types of ours.
 _DTYPES = {name: dtype for name, dtype in DTYPES.items() if dtype.bits >= 8 and name[0] != "q"}
@@ -97,10 +97,12 @@ def read(source: ByteSource) -> Facts:
 
 
 def _walk(window: Window) -> _Tree:
-    tree = _Tree()
+    tree, together = _Tree(), 0
     for path, leaf in leaves(window):
-        if sum(map(len, path)) + len(path) > _MAX_NAME:
-            raise FormatError("the file has an endless name", seen=repr(_name(path)[:60]))
+        length = sum(map(len, path)) + len(path)
+        together += length  # a key in a path costs the file nothing for each name it is part of
+        if length > _MAX_NAME or together > _MAX_NAMES:
+            raise FormatError("the file has endless names", seen=repr(_name(path)[:60]))
         if path and path[-1] == _CHUNKED:
             tree.arrays[path[:-1]] = None
         elif isinstance(leaf, Piece):

@@ -14,9 +14,12 @@ from weigh._sources.bytes import ByteSource
 
 MAGIC = b"GGUF"
 _CHUNK = 1 << 20
-_MAX_KEYS, _MAX_TENSORS = 1 << 20, 1 << 22
-_MAX_NAME, _MAX_TEXT, _SHOWN = 1 << 12, 1 << 24, 4
-_MAX_DEPTH = 8
+_MAX_KEYS, _MAX_TENSORS = 1 << 16, 1 << 17
+_MAX_NAME, _KEPT, _SHOWN = 1 << 12, 1 << 16, 4
+_MAX_DEPTH, _MAX_ARRAYS = 8, 1 << 17
+_MAX_TEXTS = 1 << 26
+"""The most bytes of text that are kept, of names and values together."""
+
 _MAX_AXES = 4
 _SCALARS = {
     0: "B",
@@ -63,7 +66,8 @@ class Header:
     """What stands before the data.
 
     Attributes:
-        values: numbers, texts and truth values by their keys; an array as a ``Several``.
+        values: numbers, texts and truth values by their keys; an array as a ``Several``. Of a
+            text of over 65,536 bytes the beginning.
         end: the byte at which the header ends.
     """
 
@@ -92,7 +96,7 @@ def read_header(source: ByteSource) -> Header:
         if count > min(most, source.size // least):
             raise FormatError(f"the file claims an impossible number of {what}", seen=f"{count:,}")
     for _ in range(n_values):
-        key = reader.text(_MAX_NAME)
+        key = reader.name()
         if key in header.values:
             raise FormatError("the file has a key twice", seen=repr(key[:100]))
         header.values[key] = reader.value(reader.number("I"), 0)
@@ -120,7 +124,7 @@ def _version(reader: _Reader) -> Header:
 
 
 def _listed(reader: _Reader) -> Listed:
-    name = reader.text(_MAX_NAME)
+    name = reader.name()
     rank = reader.number("I")
     if rank > _MAX_AXES:
         raise FormatError(f"tensor {name[:100]!r} claims more than 4 axes", seen=f"{rank:,}")
@@ -135,6 +139,7 @@ class _Reader:
     def __init__(self, source: ByteSource) -> None:
         self._source, self.order = source, "<"
         self._data, self._begin, self._place = memoryview(b""), 0, 0
+        self._texts, self._arrays = 0, 0
 
     @property
     def at(self) -> int:
@@ -153,11 +158,25 @@ class _Reader:
         value = struct.unpack(self.order + code, self.take(struct.calcsize(f"={code}")))[0]
         return int(value)
 
-    def text(self, most: int) -> str:
-        """Take a text."""
+    def name(self) -> str:
+        """Take a text that names something."""
         length = self.number("Q")
-        if length > most:
-            raise FormatError("the file has an endless text", seen=f"{length:,} bytes")
+        if length > _MAX_NAME:
+            raise FormatError("the file has an endless name", seen=f"{length:,} bytes")
+        return self._text(length)
+
+    def _long_text(self) -> str:
+        """Take a text, of a very long one only the beginning."""
+        length = self.number("Q")
+        if length <= _KEPT:
+            return self._text(length)
+        self._count_text(_KEPT)
+        kept = bytes(self.take(_KEPT)).decode("utf-8", "replace")
+        self._skip(length - _KEPT)
+        return kept
+
+    def _text(self, length: int) -> str:
+        self._count_text(length)
         try:
             return str(self.take(length), "utf-8")
         except UnicodeDecodeError:
@@ -165,10 +184,15 @@ class _Reader:
                 "a text in the file is not UTF-8", seen=f"at byte {self.at:,}"
             ) from None
 
+    def _count_text(self, length: int) -> None:
+        self._texts += length
+        if self._texts > _MAX_TEXTS:
+            raise FormatError(f"the file's header holds over {_MAX_TEXTS:,} bytes of text")
+
     def value(self, kind: int, depth: int) -> object:
         """Take a value of a key."""
         if kind == _TEXT:
-            return self.text(_MAX_TEXT)
+            return self._long_text()
         if kind == _ARRAY:
             return self._array(depth + 1)
         if kind not in _SCALARS:
@@ -179,6 +203,9 @@ class _Reader:
     def _array(self, depth: int) -> Several:
         if depth > _MAX_DEPTH:
             raise FormatError("arrays are nested too deeply")
+        self._arrays += 1
+        if self._arrays > _MAX_ARRAYS:
+            raise FormatError(f"the file's header holds over {_MAX_ARRAYS:,} arrays")
         kind, count = self.number("I"), self.number("Q")
         size = struct.calcsize(f"={_SCALARS[kind]}") if kind in _SCALARS else 8
         if count * size > self._source.size - self.at:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from weigh._errors import SourceError, UnsupportedError
 from weigh._sources.http_store import HttpStore
-from weigh._sources.remote import AbsentError, Piece
+from weigh._sources.remote import AbsentError, Piece, literal_path
 
 _SIGN_IN = "Run: hf auth login; a gated model's terms are accepted on its page."
 
@@ -26,7 +26,7 @@ def open_hub(url: SplitResult) -> tuple[HubStore, str]:
             seen=str(error),
             do="Run: pip install 'weigh[hf]'.",
         ) from None
-    return HubStore(huggingface_hub), unquote(url.netloc + url.path)
+    return HubStore(huggingface_hub), url.netloc + literal_path(url)
 
 
 class HubStore:

@@ -41,7 +41,7 @@ _BESIDE = re.compile(
     r"(optimizer|scheduler|scaler|rng_state\w*|training_args|trainer_state|random_states\w*)\."
     r"(pt|pth|bin|pkl)"
 )
-_SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf|\.safetensors|\.bin)")
+_SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf|\.safetensors|\.bin|\.msgpack)")
 
 
 def read(folder: Folder) -> Facts:

@@ -17,7 +17,8 @@ from weigh._sources.bytes import ByteSource, check_range
 _AHEAD = 1 << 14
 _MAX_TEXT = 1 << 12
 _MAX_DEPTH = 64
-_MAX_VALUES = 1 << 18
+_MAX_VALUES = 1 << 17
+_MAX_TEXTS = 1 << 26
 
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 _NUMBERS = {
@@ -98,6 +99,7 @@ class Unpacker:
 
     def __init__(self, window: Window, start: int, stop: int) -> None:
         self._window, self.at, self._stop = window, start, stop
+        self._texts = 0
 
     def take(self) -> object:
         """Take the next value: a plain one, a ``Piece``, or the beginning of a container.
@@ -176,6 +178,9 @@ class Unpacker:
     def _text(self, length: int) -> str | Piece:
         if length > _MAX_TEXT:
             return self._piece(None, length)
+        self._texts += length
+        if self._texts > _MAX_TEXTS:
+            raise FormatError(f"the file holds over {_MAX_TEXTS:,} bytes of short texts")
         try:
             return str(self._bytes(length), "utf-8")
         except UnicodeDecodeError:
@@ -205,7 +210,7 @@ def leaves(window: Window) -> Iterator[tuple[tuple[str, ...], object]]:
 
     Raises:
         FormatError: it is not MessagePack, a key comes twice or is no short text, containers are
-            nested more than 64 deep, or there are more than 262,144 values.
+            nested more than 64 deep, or there are more than 131,072 values.
     """
     unpacker = Unpacker(window, 0, window.size)
     stack: list[_Open] = []

@@ -22,6 +22,7 @@ from weigh._sources.zips import STORED, Member, expect_offsets, read_directory, 
 MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 1 << 16
 _MAX_AXES = 64
+_MAX_ARRAYS = 1 << 16
 _NAMED = 5
 _PAIR = re.compile(
     r"'(descr|fortran_order|shape)': *('[^'\\]{1,40}'|\[.*\]|True|False|\([0-9, ]*\)),? *"
@@ -68,6 +69,8 @@ def read(source: ByteSource) -> Facts:
     left_out: list[str] = []
     metadata, packed, rest = source.size, 0, 0
     members = read_directory(source)
+    if len(members) > _MAX_ARRAYS:
+        raise FormatError(f"the archive has over {_MAX_ARRAYS:,} members", seen=f"{len(members):,}")
     expect_offsets(source, members.values())
     for member in members.values():
         name = member.name.removesuffix(".npy")

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote
+from urllib.parse import SplitResult
 
 from weigh._errors import SourceError, UnsupportedError, UsageError
 from weigh._sources.patience import TRIES, timeout
-from weigh._sources.remote import AbsentError, Piece, changed
+from weigh._sources.remote import AbsentError, Piece, changed, literal_path
 
 _STATUS = re.compile(r"status code: (\d{3} ?[A-Za-z ]{0,40})|status: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
@@ -81,7 +81,7 @@ def open_store(url: SplitResult) -> tuple[ObjectStore, str]:
         raise SourceError(
             "the store cannot be opened", seen=_first_line(error), do=_SIGN_IN[kind]
         ) from None
-    return ObjectStore(store, kind), unquote(url.path).removeprefix("/")
+    return ObjectStore(store, kind), literal_path(url).removeprefix("/")
 
 
 class ObjectStore:

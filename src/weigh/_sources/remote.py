@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, NoReturn, Protocol, TypeVar
+from urllib.parse import SplitResult
 
 from weigh._errors import SourceError, WeighError
 from weigh._sources.bytes import ByteSource, check_range
@@ -189,6 +190,19 @@ class RemoteFile:
         self._closed = True
         with self._lock:
             self._fetched = Fetched(memoryview(b""))
+
+
+def literal_path(url: SplitResult) -> str:
+    """Give what follows the host in a URL whose ``?``, ``#`` and ``%`` mean themselves.
+
+    So it is with the keys of object stores, as their own tools take them.
+
+    Examples:
+        >>> from urllib.parse import urlsplit
+        >>> literal_path(urlsplit("s3://bucket/50%20?.pt"))
+        '/50%20?.pt'
+    """
+    return url._replace(scheme="", netloc="").geturl()
 
 
 def changed() -> SourceError:

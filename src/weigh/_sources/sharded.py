@@ -157,6 +157,8 @@ def _checked(name: str, facts: Facts, named: Sequence[str]) -> tuple[list[FoundT
     Raises:
         FormatError: the index names a tensor that the file lacks.
     """
+    if facts.format == "flax":  # whose keys such an index joins by slashes
+        named = [tensor.replace("/", ".") for tensor in named]
     held = {tensor.name: tensor for tensor in facts.tensors}
     # The reader of a pickle leaves out of names what wrappers put there.
     clean = cleaner(named)[0] if not set(named) <= held.keys() else str

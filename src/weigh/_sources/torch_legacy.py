@@ -7,7 +7,7 @@ import struct
 from weigh._dtypes import DType
 from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Facts, Values
-from weigh._sources.bytes import ByteSource
+from weigh._sources.bytes import ByteSource, expect
 from weigh._sources.checkpoint import checkpoint_facts, describe
 from weigh._sources.pickled import Pickle
 from weigh._sources.pickles import EndsEarlyError, read_pickle
@@ -81,6 +81,7 @@ def _places(source: ByteSource, saved: Pickle, keys: Pickle) -> dict[str, tuple[
     if not isinstance(keys.value, list):
         raise FormatError("the checkpoint lacks the list of its storages")
     whole = _storages(saved)
+    _expect_counts(source, [whole.get(str(key)) for key in keys.value], keys.end)
     places: dict[str, tuple[int, int]] = {}
     at = keys.end
     for key in keys.value:
@@ -102,6 +103,17 @@ def _places(source: ByteSource, saved: Pickle, keys: Pickle) -> dict[str, tuple[
             "something follows the last storage", seen=f"{source.size - at:,} bytes more"
         )
     return places
+
+
+def _expect_counts(source: ByteSource, storages: list[Storage | None], at: int) -> None:
+    """Tell a far source where the counts are, if the sizes that the pickle states are true."""
+    ranges: list[tuple[int, int]] = []
+    for storage in storages:
+        if storage is None or storage.size < 0 or at + _COUNT.size > source.size:
+            break
+        ranges.append((at, at + _COUNT.size))
+        at += _COUNT.size + storage.size
+    expect(source, ranges)
 
 
 def _storages(saved: Pickle) -> dict[str, Storage]:

@@ -24,7 +24,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _TAIL = _END.size + (1 << 16) - 1
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _FULL32, _FULL16 = 0xFFFFFFFF, 0xFFFF
-_MAX_DIRECTORY = 1 << 28
+_MAX_DIRECTORY = 1 << 24
 _EXTRA = 256  # as much as an extra field, and the header of an array in it, mostly take
 _LATER, _LATER_SIZES = 0x8, (12, 16, 20, 24)
 """The flag, and the possible sizes, of a record after a member that states its sizes."""

@@ -17,6 +17,8 @@ from weigh._registry import WEIGHT_FILES
 from weigh._sources.folder import Folder
 from weigh._sources.json_file import json_text, plain_members
 from weigh._sources.reading import read_file
+from weigh._sources.sharded import read_set
+from weigh._sources.split_names import indexed_model, split_name
 
 _CONFIGS = ("config.json", "adapter_config.json")
 _PIPELINE = "model_index.json"
@@ -41,7 +43,6 @@ _BESIDE = re.compile(
     r"(optimizer|scheduler|scaler|rng_state\w*|training_args|trainer_state|random_states\w*)\."
     r"(pt|pth|bin|pkl)"
 )
-_SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf|\.safetensors|\.bin|\.msgpack)")
 
 
 def read(folder: Folder) -> Facts:
@@ -54,7 +55,9 @@ def read(folder: Folder) -> Facts:
     if _PIPELINE in files:
         return _pipeline(folder)
     name, notes = _choose(files)
-    facts = read_file(folder.open(name))
+    split = split_name(name)
+    alone = split is None or split.total < 2 or name.endswith(".gguf")
+    facts = read_file(folder.open(name)) if split is None or alone else read_set(folder, split)
     facts = with_config(folder, files, facts)
     return replace(facts, location=f"{folder.name}", notes=(*notes, *facts.notes))
 
@@ -96,20 +99,14 @@ def _weights(files: Iterable[str]) -> list[str]:
 def _ways(weights: Iterable[str]) -> dict[str, None]:
     """Give the files that each hold the weights whole: an index stands for its parts."""
     names = list(weights)
-    indexed = {
-        name.removesuffix(".index.json").rpartition(".")[0]
-        for name in names
-        if name.endswith(".index.json")
-    }
+    indexed = {model for model in map(indexed_model, names) if model}
     ways: dict[str, None] = {}
     for name in names:
-        part = _SPLIT.fullmatch(name)
-        if part and part[1] in indexed and part[4] != ".gguf":
+        part = split_name(name)
+        if part and part.model in indexed and not name.endswith(".gguf"):
             continue
-        # A split file opens its siblings itself.
-        if part and part[2] != "00001":
-            continue
-        ways[name] = None
+        # The first stands for all, be it there or not.
+        ways[part.sibling(1) if part else name] = None
     return ways
 
 

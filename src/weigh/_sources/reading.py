@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import cast
 
 from weigh._errors import FormatError, SourceError, UnsupportedError, WeighError
@@ -10,6 +11,7 @@ from weigh._facts import Facts
 from weigh._registry import FORMATS, ZIP, Format, added, find_folder_format, find_format, missing
 from weigh._sources.bytes import ByteSource
 from weigh._sources.folder import Folder
+from weigh._sources.split_names import part_note
 from weigh._sources.zips import read_directory
 
 _HEAD = 512
@@ -29,6 +31,17 @@ def read_file(source: ByteSource) -> Facts:
         return _read_with(_format_of(source), source)
     except WeighError as error:
         raise error.at(source.name) from None
+
+
+def read_named(source: ByteSource) -> Facts:
+    """Read what a file states that the user names, and say so if it is one of several.
+
+    Raises:
+        SourceError: see ``read_file``.
+    """
+    facts = read_file(source)
+    note = part_note(source.name)
+    return replace(facts, notes=(*note, *facts.notes)) if note else facts
 
 
 def source_beside(source: ByteSource) -> Folder:

@@ -179,6 +179,16 @@ def deepspeed(folder: Path) -> tuple[Path, Arrays]:
     return place, state
 
 
+def megatron(folder: Path) -> tuple[Path, Arrays]:
+    place = folder / "megatron"
+    inner = place / "iter_0000007/mp_rank_00"
+    inner.mkdir(parents=True)
+    path, state = _torch(inner, zipped=True)
+    path.rename(inner / "model_optim_rng.pt")
+    (place / "latest_checkpointed_iteration.txt").write_text("7")
+    return place, state
+
+
 def model_folder(folder: Path) -> tuple[Path, Arrays]:
     place = folder / "model"
     place.mkdir()
@@ -218,6 +228,7 @@ WRITERS: dict[str, Writer] = {
     "sharded": sharded,
     "dcp": dcp,
     "deepspeed": deepspeed,
+    "megatron": megatron,
     "folder": model_folder,
     "onnx": onnx,
 }

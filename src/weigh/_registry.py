@@ -196,6 +196,12 @@ FORMATS: tuple[Format, ...] = (
         files=("*model_states.pt", "zero_to_fp32.py", "latest"),
     ),
     Format(
+        "megatron",
+        "Megatron checkpoint: a folder of iterations",
+        "weigh._sources.megatron:read",
+        files=("latest_checkpointed_iteration.txt",),
+    ),
+    Format(
         "folder",
         "a folder with weights, and perhaps a config.json (Hugging Face)",
         "weigh._sources.model_folder:read",

@@ -18,6 +18,7 @@ _HEAD = 512
 _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt")
 """Files that tell a folder of Orbax's."""
 _AT_ONCE = 16
+_NAMED = 4
 
 
 def read_file(source: ByteSource) -> Facts:
@@ -90,11 +91,20 @@ def read_folder(folder: Folder) -> Facts:
             raise SourceError(
                 "no file in this folder says that it is a checkpoint",
                 seen=", ".join(files[:3]) + (", ..." if len(files) > 3 else "") or "no file",
-                do="Name a file in it.",
+                do=_within(folder),
             )
         return _read_with(row, folder)
     except WeighError as error:
         raise error.at(folder.name) from None
+
+
+def _within(folder: Folder) -> str:
+    """Say what to name instead of a folder that is no checkpoint."""
+    inner = folder.folders()
+    if not inner:
+        return "Name a file in it."
+    more = ", ..." if len(inner) > _NAMED else "."
+    return f"Name a file, or one of the folders in it: {', '.join(inner[:_NAMED])}{more}"
 
 
 def _read_with(row: Format, source: ByteSource | Folder) -> Facts:

@@ -182,7 +182,7 @@ NUMBERS: list[tuple[str, Shapes, dict[str, dict[str, int | None]]]] = [
      {"flows.1.conv_pre": {"in_channels": None, "groups": None}}),
     ("two branches with two outputs for each channel",
      {"stage.fc2.weight": (48, 96), "proj.large.conv.weight": (96, 1, 7, 7),
-      "proj.small.conv.weight": (96, 1, 3, 3)},
+      **batch_norm("proj.large.bn", 96), "proj.small.conv.weight": (96, 1, 3, 3)},
      {"proj.small.conv": {"in_channels": None}, "proj.large.conv": {"in_channels": None}}),
     ("depthwise after pointwise",
      {"conv.0.0.weight": (96, 16, 1, 1), **batch_norm("conv.0.1", 96),

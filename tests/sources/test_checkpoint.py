@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import time
 from typing import Any
 
 import pytest
@@ -204,3 +205,33 @@ def test_in_memory_it_is_told_apart_in_the_same_way() -> None:
     pickled, held = read(saved(checkpoint)), arrays.read(checkpoint)
     assert [(t.name, t.role) for t in held.tensors] == [(t.name, t.role) for t in pickled.tensors]
     assert names(held) == STATE
+
+
+def test_each_of_several_networks_has_its_own_optimizer_beside_it() -> None:
+    net, optimizer = trained()
+    agent = {"model": net.state_dict(), "optimizer": optimizer.state_dict(), "step": 3}
+    for checkpoint in (
+        {"agent0": agent, "agent1": agent},
+        {"gen": {"model": net.state_dict(), "opt": optimizer.state_dict()},
+         "disc": network().state_dict()},
+        {"all": {"a": agent, "b": {"net": net.state_dict(), "optim": optimizer.state_dict()}}},
+    ):  # fmt: skip
+        pickled, held = read(saved(checkpoint)), arrays.read(checkpoint)
+        assert [(t.name, t.role) for t in held.tensors] == [
+            (t.name, t.role) for t in pickled.tensors
+        ]
+        assert sum(t.role == "optimizer" for t in held.tensors) > 0
+        found = names(held)
+        assert len(found) == 2 * len(STATE)
+        first = next(iter(checkpoint))
+        assert found[0] == f"{first}{'.a' if first == 'all' else ''}.{STATE[0]}"
+        assert [layer.path for layer in held.layers] == [layer.path for layer in pickled.layers]
+    alone = read(saved({"agent0": agent, "epoch": 1}))
+    assert names(alone) == [f"agent0.{name}" for name in STATE]
+
+
+def test_very_many_networks_take_no_longer_each() -> None:
+    many = {f"part{i}": {"weight": torch.ones(1)} for i in range(20_000)}
+    begin = time.perf_counter()
+    assert len(names(arrays.read(many))) == 20_000
+    assert time.perf_counter() - begin < 10

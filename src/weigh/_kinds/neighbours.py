@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from weigh._kinds.kind import Kind
 from weigh._kinds.survey import Survey, parent
 
+_GATE = re.compile(r"(?:^|\.)(?:se|squeeze_?excite|se_module)\.", re.IGNORECASE)
+"""Squeeze and excitation."""
+
 BRANCH = re.compile(r"downsample|shortcut|skip|residual", re.IGNORECASE)
 
 
@@ -73,8 +76,16 @@ class Neighbours:
 
     def cousins(self, path: str) -> bool:
         """Whether the source is in the same layer as this one, or each in one beside."""
-        before = self.source
-        return before is not None and parent(parent(before)) == parent(parent(path))
+        if self.source is None:
+            return False
+        if parent(self.source) == parent(path):
+            return True
+        above = parent(parent(path))
+        return above != "" and parent(parent(self.source)) == above
+
+    def gated(self) -> bool:
+        """Whether the source only weighs channels, so that its place says little."""
+        return self.source is not None and _GATE.search(self.source) is not None
 
     def apart(self, path: str) -> bool:
         """Whether the source is in another part of the network, such as its classifier."""

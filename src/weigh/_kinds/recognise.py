@@ -65,7 +65,8 @@ def recognise(
         kind = find("AttentionOutput") or kind
     near.previous = None
     near.pass_by(path, kind, values)
-    near.one_deep = len(weight) > 2 and weight[1] == 1 and "groups" not in values
+    if len(weight) > 2:
+        near.one_deep = weight[1] == 1 and "groups" not in values
     return kind, values
 
 

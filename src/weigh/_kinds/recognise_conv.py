@@ -190,7 +190,7 @@ def _one_deep(path: str, weight: Shape, near: Neighbours) -> str | None:
     if near.channels == 1:
         return "single"
     # One after another, or of one size, may be branches that take the same few channels.
-    fed = near.channels == out and not near.one_deep and prod(weight[2:]) > 1
+    fed = near.channels == out and not near.one_deep and not near.gated() and prod(weight[2:]) > 1
     return "depthwise" if fed else None
 
 

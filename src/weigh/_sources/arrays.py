@@ -127,15 +127,12 @@ def read(mapping: Mapping[str, object], location: str = "mapping") -> Facts:
     roles = {name: role for name, role, _ in parts.rows}
     notes = (f"left out, being no array: {_summary(left_out)}",) if left_out else ()
     tensors = tuple(_with_role(tensor, roles[tensor.name]) for tensor in _found(arrays))
-    layers = parts.layers(lambda path: _versions(mapping, path))
+    layers = parts.layers(_InMemory(), mapping, _versions)
     return Facts("arrays", location, tensors, layers, notes=(*parts.notes, *notes))
 
 
-def _versions(mapping: object, path: Path) -> Iterator[str]:
-    """Give the paths of layers that the state dict at a path lists, as a pickled one does."""
-    thing = mapping
-    for name in path:
-        thing = next((value for key, value in _entries(thing) if key == name), None)
+def _versions(thing: object) -> Iterator[str]:
+    """Give the paths of layers that a state dict lists, as a pickled one does."""
     versions = getattr(thing, "_metadata", None)
     return (
         (name for name in versions if isinstance(name, str))

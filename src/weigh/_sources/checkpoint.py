@@ -130,7 +130,7 @@ def _layers(top: object, parts: Parts[PickledTensor], contents: Contents) -> Ite
     if modules and not contents.tensors:
         places = [Place(next(iter(modules)))]
     if not any(place.path in modules for place in places):
-        yield from parts.layers(lambda path: _versions(top, path))
+        yield from parts.layers(_Pickled(), top, _versions)
         return
     for place in places:
         if place.path in modules:
@@ -153,11 +153,8 @@ def _below(prefix: Path, layer: FoundLayer) -> FoundLayer:
     return replace(layer, path=put(layer.path), same_as=same_as) if prefix else layer
 
 
-def _versions(top: object, path: Path) -> list[str]:
-    """Give the paths of layers that the state dict at a path lists, those without tensors too."""
-    thing = top
-    for name in path:
-        thing = next((item for key, item in inside(thing) or () if key == name), None)
+def _versions(thing: object) -> list[str]:
+    """Give the paths of layers that a state dict lists, those without tensors too."""
     versions = next((value for name, value in attributes(thing) if name == "_metadata"), None)
     names = dict.fromkeys(name for name, _ in inside(versions) or ())
     return [name for name in names if len(name) <= _MAX_NAME]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Generic, Protocol, TypeVar
 
@@ -88,17 +88,29 @@ class Parts(Generic[Item]):
     clean: Callable[[str], str]
     notes: tuple[str, ...]
 
-    def layers(self, versions: Callable[[Path], Iterable[str]]) -> tuple[FoundLayer, ...]:
+    def layers(
+        self, tree: Tree, top: object, versions: Callable[[object], Iterable[str]]
+    ) -> tuple[FoundLayer, ...]:
         """Give the layers that state dicts list by path, those without tensors too.
 
         ``nn.Module.state_dict`` leaves the version of every layer in the dict's ``_metadata``.
 
         Args:
-            versions: gives the paths listed in the ``_metadata`` of the state dict at a path.
+            tree: looks into containers.
+            top: the checkpoint.
+            versions: gives the paths listed in the ``_metadata`` of a state dict.
         """
-        listed = [list(versions(place.path)) for place in self.places]
-        if not all(listed):
-            return ()
+        listed: list[list[str]] = []
+        opened: dict[int, dict[str, object]] = {}  # one may stand above very many
+        for place in self.places:
+            thing = top
+            for name in place.path:
+                if id(thing) not in opened:
+                    opened[id(thing)] = dict(tree.entries(thing))
+                thing = opened[id(thing)].get(name)
+            listed.append(list(versions(thing)))
+            if not listed[-1]:
+                return ()
         taken = {name for name, _, _ in self.rows}
         met: dict[str, None] = {}
         for place, paths in zip(self.places, listed, strict=True):
@@ -127,7 +139,9 @@ def tell_apart(tree: Tree, top: object, found: Sequence[tuple[Path, Item]]) -> P
         FormatError: names are too long, or two of the network's items have one name.
     """
     places = _networks(tree, top, (), [path for path, _ in found])
-    inner = [_inner(path, places) for path, _ in found]
+    known = {place.path: place for place in places}
+    longest = max(map(len, known), default=0)
+    inner = [_inner(path, known, longest) for path, _ in found]
     own = [joined(path) for path in inner if path is not None]
     whole = any(place.module for place in places)
     clean, left_out = cleaner([] if whole else own)
@@ -177,10 +191,13 @@ def joined(path: Path) -> str:
     return name if path else "tensor"
 
 
-def _inner(path: Path, places: list[Place]) -> Path | None:
+def _inner(path: Path, places: dict[Path, Place], longest: int) -> Path | None:
     """Give the path within the network, or None for what is outside of it."""
-    place = next((one for one in places if one.holds(path)), None)
-    return None if place is None else (*place.prefix, *path[len(place.path) :])
+    for n in range(min(longest, len(path)) + 1):
+        place = places.get(path[:n])
+        if place is not None and place.holds(path):
+            return (*place.prefix, *path[n:])
+    return None
 
 
 def _networks(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> list[Place]:
@@ -189,7 +206,7 @@ def _networks(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> l
         return []
     if tree.is_module(thing):
         return [Place(path, module=True)]
-    direct, nested = _held(path, found)
+    direct, nested = _held(len(path), found)
     items = dict(tree.entries(thing))
     state = {name for name in nested if _is_optimizer(tree, name, items.get(name))}
     averages = {name for name in nested if _AVERAGE.search(name)} - state
@@ -200,23 +217,47 @@ def _networks(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> l
         return [Place(path, (), frozenset(state | averages))]
     names = wrapped or _mappings(tree, names or [n for n in nested if n in averages], items)
     if len(names) == 1 and (wrapped or names[0] in averages):
-        return _networks(tree, items.get(names[0]), (*path, names[0]), found)
-    return [Place((*path, name), (name,), module=tree.is_module(items.get(name))) for name in names]
+        return _networks(tree, items.get(names[0]), (*path, names[0]), nested[names[0]])
+    parts = {name: _part(tree, items.get(name), (*path, name), nested[name]) for name in names}
+    return _joined(parts)
 
 
-def _held(path: Path, found: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Give the names below a path that are items, and those that hold some."""
+def _part(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> list[Place]:
+    """Tell where one of several networks is: here, unless an optimizer is in it somewhere."""
+    if tree.is_module(thing):
+        return [Place(path, module=True)]
+    direct, nested = _held(len(path), found)
+    items = dict(tree.entries(thing)) if nested else {}
+    if any(_is_optimizer(tree, name, items.get(name)) for name in nested):
+        return _networks(tree, thing, path, found)
+    if direct or len(path) >= _MAX_NESTING:
+        return [Place(path)]
+    parts = {
+        name: _part(tree, items.get(name), (*path, name), below) for name, below in nested.items()
+    }
+    whole = all(places == [Place((*path, name))] for name, places in parts.items())
+    return [Place(path)] if whole else _joined(parts)
+
+
+def _joined(parts: dict[str, list[Place]]) -> list[Place]:
+    """Put each part's name before the names of what is in it."""
+    return [
+        replace(place, prefix=(name, *place.prefix))
+        for name, places in parts.items()
+        for place in places
+    ]
+
+
+def _held(n: int, found: Sequence[Path]) -> tuple[list[str], dict[str, list[Path]]]:
+    """Give the names of the items ``n`` keys down, and by name the paths of those below."""
     direct: dict[str, None] = {}
-    nested: dict[str, None] = {}
-    n = len(path)
+    nested: dict[str, list[Path]] = {}
     for full in found:
-        if full[:n] != path or (len(full) == n and n):
-            continue
         if len(full) > n + 1:
-            nested[full[n]] = None
-        else:
+            nested.setdefault(full[n], []).append(full)
+        elif len(full) > n or not n:
             direct[full[n] if full[n:] else ""] = None
-    return list(direct), list(nested)
+    return list(direct), nested
 
 
 def _mappings(tree: Tree, names: list[str], items: dict[str, object]) -> list[str]:

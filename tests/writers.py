@@ -167,6 +167,28 @@ def dcp(folder: Path) -> tuple[Path, Arrays]:
     return place, state
 
 
+def deepspeed(folder: Path) -> tuple[Path, Arrays]:
+    import torch
+
+    import deepspeed_written
+
+    rng = np.random.default_rng(5)
+    state = {"fc.weight": rng.standard_normal((3, 5)).astype("f4"), "fc.bias": np.ones(3, "f4")}
+    tensors = {name: torch.from_numpy(array) for name, array in state.items()}
+    place = deepspeed_written.write(folder / "step", tensors, world=1, group=16)
+    return place, state
+
+
+def megatron(folder: Path) -> tuple[Path, Arrays]:
+    place = folder / "megatron"
+    inner = place / "iter_0000007/mp_rank_00"
+    inner.mkdir(parents=True)
+    path, state = _torch(inner, zipped=True)
+    path.rename(inner / "model_optim_rng.pt")
+    (place / "latest_checkpointed_iteration.txt").write_text("7")
+    return place, state
+
+
 def model_folder(folder: Path) -> tuple[Path, Arrays]:
     place = folder / "model"
     place.mkdir()
@@ -205,6 +227,8 @@ WRITERS: dict[str, Writer] = {
     "torch-legacy": torch_legacy,
     "sharded": sharded,
     "dcp": dcp,
+    "deepspeed": deepspeed,
+    "megatron": megatron,
     "folder": model_folder,
     "onnx": onnx,
 }

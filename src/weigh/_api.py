@@ -14,7 +14,7 @@ from weigh._kinds.interpret import interpret
 from weigh._model import Network
 from weigh._sources import hub
 from weigh._sources.folder import LocalFolder, local_file
-from weigh._sources.reading import read_file, read_folder
+from weigh._sources.reading import read_folder, read_named
 
 
 def open(source: object) -> Network:  # noqa: A001
@@ -137,6 +137,6 @@ def _facts_at(path: Any) -> Facts:
             return read_folder(hub.cached_model(path))
         if os.path.isdir(path):  # noqa: PTH112 - a path of any type
             return read_folder(LocalFolder(os.fsdecode(path)))
-        return read_file(local_file(path))
+        return read_named(local_file(path))
     except WeighError as error:
         raise error.at(os.fsdecode(path)) from None

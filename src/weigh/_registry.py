@@ -99,8 +99,12 @@ def _any_fits(patterns: Iterable[str], names: Collection[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
+VARIANTS = ("fp16", "bf16", "fp32", "ema", "non_ema")
+"""Words in the names of files for the same weights in another type, or from another average."""
+
 WEIGHT_FILES = (
-    "*.safetensors.index.json", "*.bin.index.json", "*.msgpack.index.json", "*.safetensors",
+    "*.safetensors.*index.json", "*.safetensors.index.*.json", "*.bin.*index.json",
+    "*.bin.index.*.json", "*.msgpack.index.json", "*.safetensors",
     "*.pt", "*.pth", "*.ckpt", "*.bin", "*.gguf", "*.onnx", "*.keras", "*.h5", "*.npz",
     "*.msgpack", "*.jit", "*.pt2",
 )  # fmt: skip
@@ -177,13 +181,25 @@ FORMATS: tuple[Format, ...] = (
         "sharded",
         "weights in several files, and an index of them (Hugging Face)",
         "weigh._sources.sharded:read",
-        endings=(".index.json",),
+        endings=(".index.json", *(f".index.{one}.json" for one in VARIANTS)),
     ),
     Format(
         "dcp",
         "torch.distributed.checkpoint: a folder of slices of tensors",
         "weigh._sources.dcp:read",
         files=(".metadata",),
+    ),
+    Format(
+        "deepspeed",
+        "DeepSpeed checkpoint: a folder of the parts that its processes held",
+        "weigh._sources.deepspeed:read",
+        files=("*model_states.pt", "zero_to_fp32.py", "latest"),
+    ),
+    Format(
+        "megatron",
+        "Megatron checkpoint: a folder of iterations",
+        "weigh._sources.megatron:read",
+        files=("latest_checkpointed_iteration.txt",),
     ),
     Format(
         "folder",

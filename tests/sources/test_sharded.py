@@ -72,6 +72,68 @@ def test_every_byte_of_every_file_is_accounted_for(tmp_path: Path) -> None:
     assert accounts.unreachable == 0
 
 
+def test_a_set_without_its_index(tmp_path: Path) -> None:
+    shard(tmp_path).unlink()
+    net = weigh.open(tmp_path)
+    assert net.format == "sharded"
+    assert {t.name for t in net.tensors()} == set(state())
+    assert "No index lists their tensors: all that the files hold is shown." in net.notes
+    assert net.accounts is not None
+    assert net.accounts.total == sum(path.stat().st_size for path in tmp_path.iterdir())
+    (tmp_path / "model-00001-of-00002.safetensors").unlink()
+    assert refused(tmp_path) == (
+        f"{tmp_path}: a file that belongs to the set is missing: "
+        "'model-00001-of-00002.safetensors'; saw 1 of 2 files. Fetch what is missing."
+    )
+
+
+def test_a_tensor_in_two_files_of_a_set(tmp_path: Path) -> None:
+    for number in (1, 2):
+        save_file(state(), tmp_path / f"model-0000{number}-of-00002.safetensors")
+    assert "two tensors have one name; saw fc1." in refused(tmp_path)
+
+
+def test_one_file_of_several_says_so(tmp_path: Path) -> None:
+    shard(tmp_path)
+    net = weigh.open(tmp_path / "model-00002-of-00002.safetensors")
+    assert {t.name for t in net.tensors()} == {"fc1.bias", "fc2.weight"}
+    assert net.notes[0] == (
+        "It is file 2 of 2, and the others are not shown: name their index, or the folder."
+    )
+
+
+@pytest.mark.parametrize(
+    ("index", "file"),
+    [
+        ("model.safetensors.index.fp16.json", "model.fp16-0000{}-of-00002.safetensors"),
+        ("model.safetensors.index.fp16.json", "model-0000{}-of-00002.fp16.safetensors"),
+        ("model.safetensors.fp16.index.json", "model-0000{}-of-00002.fp16.safetensors"),
+        ("model.fp16.safetensors.index.json", "model.fp16-0000{}-of-00002.safetensors"),
+    ],
+)
+def test_variants(tmp_path: Path, index: str, file: str) -> None:
+    where = {"fc1.weight": 1, "fc1.bias": 2, "fc2.weight": 2}
+    for number in (1, 2):
+        held = {name: array for name, array in state().items() if where[name] == number}
+        save_file(held, tmp_path / file.format(number))
+    mapped = {name: file.format(number) for name, number in where.items()}
+    (tmp_path / index).write_text(json.dumps({"weight_map": mapped}))
+    for path in (tmp_path, tmp_path / index):
+        net = weigh.open(path)
+        assert {t.name for t in net.tensors()} == set(state())
+        assert not any("No index" in note for note in net.notes)
+
+
+def test_an_index_of_very_many_tensors_is_refused(tmp_path: Path) -> None:
+    names = ",".join(f'"{i}":"a"' for i in range(500_001))
+    with pytest.raises(FormatError, match="names over 500,000 tensors"):
+        parse_index('{"weight_map":{' + names + "}}")
+    path = tmp_path / "model.safetensors.index.json"
+    with path.open("wb") as file:
+        file.truncate(40_000_001)
+    assert "the JSON file is too long" in refused(path)
+
+
 def test_pickled_files_too(tmp_path: Path) -> None:
     arrays = {name: torch.from_numpy(array) for name, array in state().items()}
     where = {"fc1.weight": "a.bin", "fc1.bias": "b.bin", "fc2.weight": "b.bin"}

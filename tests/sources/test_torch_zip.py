@@ -432,3 +432,28 @@ def test_a_mapping_mentioned_often_is_looked_at_once(tmp_path: Path) -> None:
         with pytest.raises((FormatError, SourceError)) as caught:
             weigh.open(path)
         assert ("no pairs" in str(caught.value)) == refused
+
+
+def test_distributed_tensors(tmp_path: Path) -> None:
+    """What one process of FSDP2 saves: all of each tensor, or its part."""
+    script = """
+import sys, torch, torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Shard
+from torch.testing._internal.distributed.fake_pg import FakeStore
+
+for world in (1, 2):
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=world)
+    mesh = init_device_mesh("cpu", (world,))
+    part = torch.arange(12.0).reshape(4, 3)
+    whole = DTensor.from_local(part, mesh, [Shard(0)], run_check=False)
+    state = {"w": torch.nn.Parameter(whole), "b": torch.ones(2)}
+    torch.save(state, f"{sys.argv[1]}/{world}.pt")
+    dist.destroy_process_group()
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, tmp_path], check=True)
+    for world in (1, 2):
+        net = weigh.open(tmp_path / f"{world}.pt")
+        np.testing.assert_array_equal(net["w"].read(), np.arange(12.0).reshape(4, 3))
+        said = next(note for note in net.notes if "torch.distributed.tensor.DTensor" in note)
+        assert ("one process's part" in said) == (world == 2)

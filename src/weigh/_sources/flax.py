@@ -213,7 +213,7 @@ def _tensor(source: ByteSource, path: Path, array: _Array, *, has_params: bool) 
     if len(array.runs) == 1:
         values = StoredValues(source, array.runs[0][0], array.dtype, array.shape, storage=storage)
     else:
-        joined = JoinedBytes(source, array.runs)
+        joined = JoinedBytes([(source, *run) for run in array.runs], source.name)
         values = StoredValues(joined, 0, array.dtype, array.shape, storage=storage)
     return FoundTensor(name, values, role=_role(path, has_params=has_params))
 

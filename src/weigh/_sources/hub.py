@@ -12,6 +12,7 @@ from weigh._sources.folder import LocalFolder
 
 PREFIX = "hf:"
 _REPOSITORY = re.compile(r"(?:[\w.-]+/)?[\w.-]+")
+_NAMED = 5
 _REVISION = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
 
 
@@ -30,7 +31,8 @@ def cached_model(name: str) -> LocalFolder:
     cache = _cache()
     model = cache / f"models--{wanted.replace('/', '--')}"
     if not model.is_dir():
-        near = did_you_mean(wanted, _models(cache))
+        there = _models(cache)
+        near = did_you_mean(wanted, there) or _listed(there)
         raise SourceError(
             f"the cache holds no model {wanted!r}",
             seen=str(cache) if cache.is_dir() else f"no folder {cache}",
@@ -58,12 +60,18 @@ def _models(cache: Path) -> list[str]:
     return [name.removeprefix("models--").replace("--", "/", 1) for name in names]
 
 
+def _listed(models: list[str]) -> str:
+    more = f" and {len(models) - _NAMED:,} more" if len(models) > _NAMED else ""
+    return f"It holds {', '.join(models[:_NAMED])}{more}." if models else ""
+
+
 def _snapshot(model: Path, name: str, revision: str) -> Path:
     """Find the folder of a revision: a branch or a tag, or the beginning of a commit."""
     snapshots = model / "snapshots"
     reference = model / "refs" / revision
     if reference.is_file():
-        commit = reference.read_text("utf-8", "replace").strip()[:100]
+        with reference.open("rb") as file:
+            commit = file.read(100).decode("utf-8", "replace").strip()
         if re.fullmatch(r"[0-9a-zA-Z]+", commit) and (snapshots / commit).is_dir():
             return snapshots / commit
     there = sorted(path.name for path in snapshots.glob("*")) if snapshots.is_dir() else []

@@ -1,4 +1,4 @@
-"""Several runs of a source's bytes as one: an array that its writer cut into pieces."""
+"""Several runs of bytes as one: an array that its writer cut into pieces."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ class JoinedBytes:
     A range within one run is not copied; of a range over several, each part is.
 
     Args:
-        source: where the runs lie.
-        runs: the offset and the length of each.
+        runs: of each the source that it lies in, the offset and the length.
+        name: what to call them together.
 
     Examples:
         >>> from weigh._sources.bytes import MemoryBytes
-        >>> bytes(JoinedBytes(MemoryBytes(b"ab--cd"), [(0, 2), (4, 2)]).view(1, 2))
+        >>> source = MemoryBytes(b"ab--cd")
+        >>> bytes(JoinedBytes([(source, 0, 2), (source, 4, 2)], "ab").view(1, 2))
         b'bc'
     """
 
     beside = None
 
-    def __init__(self, source: ByteSource, runs: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, runs: Sequence[tuple[ByteSource, int, int]], name: str) -> None:
         # A run without bytes would begin where the next one does.
-        self._runs = [run for run in runs if run[1]]
-        self._starts = [0, *accumulate(length for _, length in self._runs)]
-        self._source, self.name, self.size = source, source.name, self._starts[-1]
-        self.identity: Hashable = (source.identity, "joined", self._runs[0][0] if self._runs else 0)
+        self._runs = [run for run in runs if run[2]]
+        self._starts = [0, *accumulate(length for *_, length in self._runs)]
+        self.name, self.size = name, self._starts[-1]
+        first = [(source.identity, at) for source, at, _ in self._runs[:1]]
+        self.identity: Hashable = ("joined", *first)
 
     def view(self, offset: int, length: int) -> memoryview:
         """Give ``length`` bytes from ``offset`` on.
@@ -43,10 +45,11 @@ class JoinedBytes:
         parts, at = [], offset
         run = bisect_right(self._starts, offset) - 1
         while at < offset + length:
-            begin, there = self._runs[run][0] + at - self._starts[run], self._starts[run + 1] - at
-            parts.append(self._source.view(begin, min(there, offset + length - at)))
+            source, begin, _ = self._runs[run]
+            there = min(self._starts[run + 1], offset + length) - at
+            parts.append(source.view(begin + at - self._starts[run], there))
             at, run = self._starts[run + 1], run + 1
         return parts[0] if len(parts) == 1 else memoryview(b"".join(parts)).toreadonly()
 
     def close(self) -> None:
-        """Do nothing: the source is closed by whom it belongs to."""
+        """Do nothing: the sources are closed by whom they belong to."""

@@ -17,6 +17,8 @@ from weigh._registry import WEIGHT_FILES
 from weigh._sources.folder import Folder
 from weigh._sources.json_file import json_text, plain_members
 from weigh._sources.reading import read_file
+from weigh._sources.sharded import read_set
+from weigh._sources.split_names import indexed_model, split_name
 
 _CONFIGS = ("config.json", "adapter_config.json")
 _PIPELINE = "model_index.json"
@@ -24,7 +26,7 @@ _MAX_CONFIG = 10_000_000
 _MAX_PARTS = 32
 
 # One set of weights is often there in several forms; the first of these is read.
-_PREFERRED = (
+PREFERRED = (
     "model.safetensors.index.json",
     "model.safetensors",
     "diffusion_pytorch_model.safetensors.index.json",
@@ -41,7 +43,6 @@ _BESIDE = re.compile(
     r"(optimizer|scheduler|scaler|rng_state\w*|training_args|trainer_state|random_states\w*)\."
     r"(pt|pth|bin|pkl)"
 )
-_SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf|\.safetensors|\.bin|\.msgpack)")
 
 
 def read(folder: Folder) -> Facts:
@@ -54,15 +55,16 @@ def read(folder: Folder) -> Facts:
     if _PIPELINE in files:
         return _pipeline(folder)
     name, notes = _choose(files)
-    facts = read_file(folder.open(name))
-    config = next((one for one in _CONFIGS if one in files), None)
-    layers = facts.layers if config is None else _with_config(folder, config, facts.layers)
-    return replace(facts, location=f"{folder.name}", layers=layers, notes=(*notes, *facts.notes))
+    split = split_name(name)
+    alone = split is None or split.total < 2 or name.endswith(".gguf")
+    facts = read_file(folder.open(name)) if split is None or alone else read_set(folder, split)
+    facts = with_config(folder, files, facts)
+    return replace(facts, location=f"{folder.name}", notes=(*notes, *facts.notes))
 
 
 def _choose(files: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Choose the file to read, and say which other ones are left alone."""
-    weights = [f for f in files if _fits(f, WEIGHT_FILES) and not _BESIDE.fullmatch(f)]
+    weights = _weights(files)
     if not weights:
         raise SourceError(
             "no file in this folder holds weights that Weigh knows by name",
@@ -70,7 +72,7 @@ def _choose(files: Sequence[str]) -> tuple[str, tuple[str, ...]]:
             do="Name the file.",
         )
     ways = _ways(weights)
-    chosen = next((name for name in _PREFERRED if name in ways), None)
+    chosen = next((name for name in PREFERRED if name in ways), None)
     if chosen is None and len(ways) > 1:
         raise SourceError(
             "several files in this folder hold weights, and none is plainly the model",
@@ -85,23 +87,26 @@ def _choose(files: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     return chosen, told
 
 
+def has_weights(files: Iterable[str]) -> bool:
+    """Whether one of these files holds weights, by its name."""
+    return bool(_weights(files))
+
+
+def _weights(files: Iterable[str]) -> list[str]:
+    return [f for f in files if _fits(f, WEIGHT_FILES) and not _BESIDE.fullmatch(f)]
+
+
 def _ways(weights: Iterable[str]) -> dict[str, None]:
     """Give the files that each hold the weights whole: an index stands for its parts."""
     names = list(weights)
-    indexed = {
-        name.removesuffix(".index.json").rpartition(".")[0]
-        for name in names
-        if name.endswith(".index.json")
-    }
+    indexed = {model for model in map(indexed_model, names) if model}
     ways: dict[str, None] = {}
     for name in names:
-        part = _SPLIT.fullmatch(name)
-        if part and part[1] in indexed and part[4] != ".gguf":
+        part = split_name(name)
+        if part and part.model in indexed and not name.endswith(".gguf"):
             continue
-        # A split file opens its siblings itself.
-        if part and part[2] != "00001":
-            continue
-        ways[name] = None
+        # The first stands for all, be it there or not.
+        ways[part.sibling(1) if part else name] = None
     return ways
 
 
@@ -109,10 +114,20 @@ def _fits(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _with_config(
-    folder: Folder, name: str, layers: tuple[FoundLayer, ...]
-) -> tuple[FoundLayer, ...]:
-    """State the network's class and hyperparameters as its config does."""
+def with_config(folder: Folder, files: Sequence[str], facts: Facts) -> Facts:
+    """State the network's class and hyperparameters as its config does, if there is one.
+
+    Args:
+        folder: where the config would be.
+        files: the names of the files in it.
+        facts: what the weights state.
+
+    Raises:
+        FormatError: the config is no JSON object.
+    """
+    name = next((one for one in _CONFIGS if one in files), None)
+    if name is None:
+        return facts
     text = json_text(folder.open(name), _MAX_CONFIG)
     values = plain_members(text)
     classes = values.pop("architectures", None)
@@ -125,7 +140,8 @@ def _with_config(
         if key.isidentifier() and not key.startswith("_")
     }
     root = FoundLayer("", kind if isinstance(kind, str) else None, attributes=plain)
-    return (root, *(layer for layer in layers if layer.path))
+    below = (layer for layer in facts.layers if layer.path)
+    return replace(facts, layers=(root, *below))
 
 
 def _pipeline(folder: Folder) -> Facts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from weigh._sources.stored import too_large
 if TYPE_CHECKING:
     import numpy as np
 
-_MAX_PIECES = 4096
+_MAX_PIECES, _CELLS, _FREE_CELLS = 4096, 16, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class PieceValues:
 
     Raises:
         FormatError: the pieces overlap, leave a hole or reach outside.
-        UnsupportedError: there are more than 4096 of them.
+        UnsupportedError: there are more than 4096 of them, or their edges make far more cells
+            than there are pieces.
     """
 
     __slots__ = ("_pieces", "_storage", "dtype", "shape")
@@ -113,15 +114,29 @@ def _check(shape: tuple[int, ...], pieces: Sequence[Piece]) -> None:
             "the pieces of a tensor do not fill it",
             seen=f"{filled:,} values where {prod(shape):,} are needed",
         )
-    if any(_overlap(a, b) for a, b in combinations(pieces, 2)):
-        raise FormatError("two pieces of a tensor overlap")
+    _check_apart(shape, [piece for piece in pieces if 0 not in piece.sizes])
 
 
-def _overlap(a: Piece, b: Piece) -> bool:
-    return all(
-        max(at, bt) < min(at + n, bt + m)
-        for at, n, bt, m in zip(a.offsets, a.sizes, b.offsets, b.sizes, strict=True)
-    )
+def _check_apart(shape: tuple[int, ...], pieces: Sequence[Piece]) -> None:
+    """Hold that no two pieces overlap.
+
+    All their edges cut the tensor into cells, of which no piece may have another's: for the
+    shards of a mesh about as many as there are pieces, where pairs would be their square.
+    """
+    cells_of: list[dict[int, int]] = []
+    for axis in range(len(shape)):
+        edges = {at for p in pieces for at in (p.offsets[axis], p.offsets[axis] + p.sizes[axis])}
+        cells_of.append({at: cell for cell, at in enumerate(sorted(edges))})
+    if prod(max(1, len(cells) - 1) for cells in cells_of) > _FREE_CELLS + _CELLS * len(pieces):
+        raise UnsupportedError("the pieces of a tensor lie in too irregular a pattern")
+    taken: set[tuple[int, ...]] = set()
+    for piece in pieces:
+        edges_of = zip(cells_of, piece.offsets, piece.sizes, strict=True)
+        spans = [range(cells[at], cells[at + size]) for cells, at, size in edges_of]
+        for cell in product(*spans):
+            if cell in taken:
+                raise FormatError("two pieces of a tensor overlap")
+            taken.add(cell)
 
 
 def _meeting(piece: Piece, region: Region) -> tuple[tuple[slice, ...], Region] | None:

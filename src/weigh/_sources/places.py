@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from weigh._errors import SourceError, UsageError, WeighError, without_secrets
 from weigh._facts import Facts
-from weigh._sources.reading import read_file, read_folder
+from weigh._sources.reading import read_folder, read_named
 from weigh._sources.remote import AbsentError, RemoteFile, RemoteFolder, Store
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -27,7 +27,7 @@ def is_url(text: str) -> bool:
 def read_place(url: str) -> Facts:
     """Read what a file or a folder in a far place states; see ``open_place``."""
     place = open_place(url)
-    return read_file(place) if isinstance(place, RemoteFile) else read_folder(place)
+    return read_named(place) if isinstance(place, RemoteFile) else read_folder(place)
 
 
 def open_place(url: str) -> RemoteFile | RemoteFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import cast
 
 from weigh._errors import FormatError, SourceError, UnsupportedError, WeighError
@@ -10,12 +11,14 @@ from weigh._facts import Facts
 from weigh._registry import FORMATS, ZIP, Format, added, find_folder_format, find_format, missing
 from weigh._sources.bytes import ByteSource
 from weigh._sources.folder import Folder
+from weigh._sources.split_names import part_note
 from weigh._sources.zips import read_directory
 
 _HEAD = 512
 _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt")
 """Files that tell a folder of Orbax's."""
 _AT_ONCE = 16
+_NAMED = 4
 
 
 def read_file(source: ByteSource) -> Facts:
@@ -29,6 +32,17 @@ def read_file(source: ByteSource) -> Facts:
         return _read_with(_format_of(source), source)
     except WeighError as error:
         raise error.at(source.name) from None
+
+
+def read_named(source: ByteSource) -> Facts:
+    """Read what a file states that the user names, and say so if it is one of several.
+
+    Raises:
+        SourceError: see ``read_file``.
+    """
+    facts = read_file(source)
+    note = part_note(source.name)
+    return replace(facts, notes=(*note, *facts.notes)) if note else facts
 
 
 def source_beside(source: ByteSource) -> Folder:
@@ -77,11 +91,20 @@ def read_folder(folder: Folder) -> Facts:
             raise SourceError(
                 "no file in this folder says that it is a checkpoint",
                 seen=", ".join(files[:3]) + (", ..." if len(files) > 3 else "") or "no file",
-                do="Name a file in it.",
+                do=_within(folder),
             )
         return _read_with(row, folder)
     except WeighError as error:
         raise error.at(folder.name) from None
+
+
+def _within(folder: Folder) -> str:
+    """Say what to name instead of a folder that is no checkpoint."""
+    inner = folder.folders()
+    if not inner:
+        return "Name a file in it."
+    more = ", ..." if len(inner) > _NAMED else "."
+    return f"Name a file, or one of the folders in it: {', '.join(inner[:_NAMED])}{more}"
 
 
 def _read_with(row: Format, source: ByteSource | Folder) -> Facts:

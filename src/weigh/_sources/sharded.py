@@ -6,7 +6,7 @@ are held against each other both ways.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from weigh._errors import FormatError, SourceError
@@ -15,11 +15,12 @@ from weigh._sources.bytes import ByteSource
 from weigh._sources.flat_json import Cursor
 from weigh._sources.folder import Folder, check_inside
 from weigh._sources.json_file import json_text
-from weigh._sources.parts import cleaner
+from weigh._sources.parts import check_once, cleaner
 from weigh._sources.reading import read_files, source_beside
+from weigh._sources.split_names import SplitName
 
-_MAX_INDEX = 100_000_000
-_MAX_FILES = 10_000
+_MAX_INDEX = 40_000_000
+_MAX_TENSORS, _MAX_FILES = 500_000, 10_000
 _NAMED = 3
 
 
@@ -46,26 +47,86 @@ def read(source: ByteSource) -> Facts:
         SourceError: a file is missing, or its reader refuses it.
     """
     index = parse_index(json_text(source, _MAX_INDEX))
-    parts = _parts(source_beside(source), index)
-    tensors: list[FoundTensor] = []
-    notes: list[str] = []
+    parts = _parts(source_beside(source), index.files, "the index names")
+    joined = Joined()
+    named = _by_file(index)
     for name, facts in parts.items():
-        kept, strays = _checked(name, facts, index)
-        tensors += (replace(t, identity=(name, t.identity)) for t in kept)
-        notes += [note for note in (*facts.notes, *_strays(name, strays)) if note not in notes]
+        kept, strays = _checked(name, facts, named[name])
+        joined.add(name, facts, kept)
+        joined.notes |= dict.fromkeys(_strays(name, strays))
     metadata = Accounts(source.size, 0, source.size, 0, 0)
-    every = [facts.accounts for facts in parts.values() if facts.accounts is not None]
-    accounts = sum(every, start=metadata)
-    notes += _size_note(index, accounts)
-    return Facts(
-        format="sharded",
-        location=source.name,
-        tensors=tuple(tensors),
-        ordered=all(facts.ordered for facts in parts.values()),
-        metadata={"files": f"{len(parts)} of {next(iter(parts.values())).format}"},
-        notes=tuple(notes),
-        accounts=accounts,
+    facts = joined.facts(source.name, metadata)
+    return replace(facts, notes=(*facts.notes, *_size_note(index, joined.accounts)))
+
+
+def read_set(folder: Folder, one: SplitName) -> Facts:
+    """Read several files that no index lists, but whose names say how many they are.
+
+    Args:
+        folder: where they are.
+        one: the name of one of them.
+
+    Raises:
+        FormatError: two of them hold one tensor.
+        SourceError: a file is missing, or its reader refuses it.
+    """
+    if one.total > _MAX_FILES:
+        raise FormatError("the files are far too many", seen=f"{one.total:,}")
+    parts = _parts(
+        folder, [one.sibling(number) for number in range(1, one.total + 1)], "belongs to the set"
     )
+    joined = Joined()
+    for name, facts in parts.items():
+        joined.add(name, facts, facts.tensors)
+    facts = joined.facts(folder.name, Accounts(0, 0, 0, 0, 0))
+    note = "No index lists their tensors: all that the files hold is shown."
+    return replace(facts, notes=(note, *facts.notes))
+
+
+class Joined:
+    """The facts of several files, put together.
+
+    Attributes:
+        notes: sentences of all of them, each once.
+        accounts: where the bytes of all went.
+    """
+
+    def __init__(self) -> None:
+        self._tensors: list[FoundTensor] = []
+        self._ordered, self._formats = True, [""]
+        self.notes: dict[str, None] = {}
+        self.accounts = Accounts(0, 0, 0, 0, 0)
+
+    def add(self, name: str, facts: Facts, tensors: Iterable[FoundTensor]) -> None:
+        """Add those of a file's tensors that belong to the network."""
+        # Every file numbers its storages from 0.
+        self._tensors += (replace(t, identity=(name, t.identity)) for t in tensors)
+        self._formats.append(facts.format)
+        self._ordered = self._ordered and facts.ordered
+        self.notes |= dict.fromkeys(facts.notes)
+        if facts.accounts is not None:
+            self.accounts += facts.accounts
+
+    def facts(self, location: str, beside: Accounts) -> Facts:
+        """Give what was added as one.
+
+        Args:
+            location: the path or URL.
+            beside: the accounts of what lists the files.
+
+        Raises:
+            FormatError: two files hold one tensor.
+        """
+        check_once(tensor.name for tensor in self._tensors)
+        return Facts(
+            format="sharded",
+            location=location,
+            tensors=tuple(self._tensors),
+            ordered=self._ordered,
+            metadata={"files": f"{len(self._formats) - 1} of {self._formats[1]}"},
+            notes=tuple(self.notes),
+            accounts=self.accounts + beside,
+        )
 
 
 def parse_index(text: str) -> Index:
@@ -103,10 +164,14 @@ def parse_index(text: str) -> Index:
 
 def _weight_map(cursor: Cursor) -> dict[str, str]:
     found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for name in cursor.members():
         if name in found:
             raise FormatError("the index has a tensor twice", seen=repr(name[:200]))
-        found[name] = cursor.string()
+        if len(found) == _MAX_TENSORS:
+            raise FormatError(f"the index names over {_MAX_TENSORS:,} tensors")
+        file = cursor.string()
+        found[name] = files.setdefault(file, file)  # one text for all that lie in it
     return found
 
 
@@ -123,29 +188,36 @@ def _total(cursor: Cursor) -> int | None:
     return total
 
 
-def _parts(folder: Folder, index: Index) -> dict[str, Facts]:
-    """Read every file that the index names, all at once where the place is far."""
+def _parts(folder: Folder, files: Sequence[str], named: str) -> dict[str, Facts]:
+    """Read every one of some files, all at once where the place is far."""
     # Listing a far place is a request more; there the reading itself tells.
-    here = not folder.far and all("/" not in name for name in index.files)
+    here = not folder.far and all("/" not in name for name in files)
     have = set(folder.files()) if here else None
-    missing = [name for name in index.files if have is not None and name not in have]
+    missing = [name for name in files if have is not None and name not in have]
     if missing:
         more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise SourceError(
-            f"a file that the index names is missing: {missing[0]!r}{more}",
-            seen=f"{len(index.files) - len(missing):,} of {len(index.files):,} files",
+            f"a file that {named} is missing: {missing[0]!r}{more}",
+            seen=f"{len(files) - len(missing):,} of {len(files):,} files",
             do="Fetch what is missing.",
         )
-    return dict(zip(index.files, read_files(folder, index.files), strict=True))
+    return dict(zip(files, read_files(folder, files), strict=True))
 
 
-def _checked(name: str, facts: Facts, index: Index) -> tuple[list[FoundTensor], list[str]]:
+def _by_file(index: Index) -> dict[str, list[str]]:
+    """Give the tensors that the index says each file holds."""
+    named: dict[str, list[str]] = {file: [] for file in index.files}
+    for tensor, file in index.file_of.items():
+        named[file].append(tensor)
+    return named
+
+
+def _checked(name: str, facts: Facts, named: Sequence[str]) -> tuple[list[FoundTensor], list[str]]:
     """Hold a file against the index; give its tensors, and the names the index lacks.
 
     Raises:
         FormatError: the index names a tensor that the file lacks.
     """
-    named = [tensor for tensor, file in index.file_of.items() if file == name]
     if facts.format == "flax":  # whose keys such an index joins by slashes
         named = [tensor.replace("/", ".") for tensor in named]
     held = {tensor.name: tensor for tensor in facts.tensors}

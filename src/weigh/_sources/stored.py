@@ -110,6 +110,20 @@ class StoredValues:
         return contiguous_strides(self.shape) if self._strides is None else self._strides
 
     @property
+    def run(self) -> tuple[ByteSource, int, int] | None:
+        """The source, the first byte and the number of bytes, of values that lie end to end.
+
+        None where there are gaps between them, where they are not of whole bytes, or where more
+        must be known to read them.
+        """
+        count = count_of(self.shape)
+        gaps = self._strides is not None and self._strides != contiguous_strides(self.shape)
+        if self._big_endian or self._affine is not None or self.dtype.bits % 8 or (count and gaps):
+            return None
+        size = self.dtype.bits // 8
+        return self._source, self._offset + self._storage_offset * size, count * size
+
+    @property
     def extent(self) -> Extent:
         """Where the values lie, in bytes from the storage's first."""
         bits, total, strides = self.dtype.bits, self._storage_bytes, self._strides

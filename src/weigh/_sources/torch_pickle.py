@@ -36,6 +36,8 @@ STORAGE_DTYPES: dict[str, str] = {
 }
 """The dtype of each class of storage that a checkpoint names."""
 
+_DISTRIBUTED = ("torch.distributed.tensor.DTensor", "torch.distributed._tensor.api.DTensor")
+_WRAPPED = "torch._utils._rebuild_wrapper_subclass"
 _MAX_WRAPPING, _MAX_AXES, _MAX_KEY = 8, 64, 100
 
 
@@ -374,8 +376,10 @@ def _quantized(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTens
 
 def _subclass(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTensor:
     """``_rebuild_from_type_v2(function, class, arguments, state)``: a tensor in other clothes."""
-    inner = reader.make(Call(a[0], a[2]))
     named = a[1].path if isinstance(a[1], Global) else ""
+    if named in _DISTRIBUTED and isinstance(a[0], Global) and a[0].path == _WRAPPED:
+        return _local(reader, named, a)
+    inner = reader.make(Call(a[0], a[2]))
     if not isinstance(inner, PickledTensor):
         raise UnsupportedError(inner.maker if inner else named)
     plain = named in ("torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter")
@@ -384,6 +388,21 @@ def _subclass(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTenso
         parameter=inner.parameter or named.endswith("nn.parameter.Parameter"),
         wrapper="" if plain else named,
     )
+
+
+def _local(reader: TensorReader, named: str, a: tuple[Any, ...]) -> PickledTensor:
+    """A DTensor of FSDP2 and the like, of which the file has what its process held."""
+    # Its class has slots: the state is a pair.
+    states = a[3] if isinstance(a[3], tuple) else (a[3],)
+    pairs = [pair for state in states for pair in pairs_of(state) or ()]
+    held = [value for key, value in pairs if key == "_local_tensor"]
+    if len(held) != 1:
+        raise UnsupportedError(f"{named} without its local tensor")
+    inner = reader.tensor(held[0])
+    part = integers(a[2][2]) != inner.values.shape
+    wrapper = f"{named}, of which this file has one process's part" if part else named
+    learns = inner.requires_grad or a[2][7] is True
+    return replace(inner, requires_grad=learns, wrapper=wrapper)
 
 
 def _meta(_reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTensor:

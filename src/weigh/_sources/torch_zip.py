@@ -7,6 +7,7 @@ from weigh._errors import FormatError, SourceError
 from weigh._facts import Facts, Values
 from weigh._sources.bytes import ByteSource
 from weigh._sources.checkpoint import checkpoint_facts
+from weigh._sources.pickled import Pickle
 from weigh._sources.pickles import read_pickle
 from weigh._sources.stored import Affine, StoredValues
 from weigh._sources.torch_pickle import Storage, TensorReader
@@ -29,12 +30,22 @@ def read(source: ByteSource) -> Facts:
         FormatError: the archive or the pickle breaks the rules.
         SourceError: it is another kind of archive, or holds no tensor.
     """
+    pickle, reader, storages = opened(source)
+    return checkpoint_facts("torch-zip", source, pickle, reader, storages.sizes)
+
+
+def opened(source: ByteSource) -> tuple[Pickle, TensorReader, ZipStorages]:
+    """Open a checkpoint: what it pickles, what reads the tensors in that, and their storages.
+
+    Raises:
+        FormatError: the archive or the pickle breaks the rules.
+        SourceError: it is another kind of archive.
+    """
     members = read_directory(source)
     root = root_of(members)
     pickle = read_pickle(read_member(source, members[f"{root}data.pkl"], most=_MAX_PICKLE))
     storages = ZipStorages(source, members, root)
-    reader = TensorReader(storages.values)
-    return checkpoint_facts("torch-zip", source, pickle, reader, storages.sizes)
+    return pickle, TensorReader(storages.values), storages
 
 
 def root_of(members: dict[str, Member]) -> str:

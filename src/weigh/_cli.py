@@ -267,7 +267,16 @@ def _print(document: Document) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 2 bad usage or an unreadable source."""
-    sys.exit(_guarded(lambda: weigh.main(arguments, "weigh", standalone_mode=False)))
+    sys.exit(_guarded(lambda: _run(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(arguments: Sequence[str]) -> Any:
+    if "_WEIGH_COMPLETE" in os.environ:
+        # A shell asks for completions, which click's own main answers.
+        return weigh.main(list(arguments), "weigh")
+    # Not by click's main: it ends the process with status 1 when a pipe is closed.
+    with weigh.make_context("weigh", list(arguments)) as context:
+        return weigh.invoke(context)
 
 
 def _guarded(run: Callable[[], Any]) -> int:
@@ -280,7 +289,7 @@ def _guarded(run: Callable[[], Any]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.UsageError as error:
-        return _complain(f"{error.format_message()}{_help_hint(error)}")
+        return _complain(f"{_ended(error.format_message())}{_help_hint(error)}")
     except click.ClickException as error:
         return _complain(error.format_message())
     except WeighError as error:
@@ -289,7 +298,8 @@ def _guarded(run: Callable[[], Any]) -> int:
         _silence()
         return 0
     except (click.Abort, KeyboardInterrupt):
-        click.echo("weigh: stopped", err=True)
+        # The line's end closes the terminal's ^C.
+        click.echo("\nweigh: stopped", err=True)
         return 130
     except (MemoryError, RecursionError) as error:
         return _complain(
@@ -308,6 +318,11 @@ def _guarded(run: Callable[[], Any]) -> int:
 def _silence() -> None:
     """Send what is still to be written nowhere: Python would complain of it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ended(message: str) -> str:
+    """End a message of click's with a full stop, as those of Weigh do."""
+    return message if message.endswith((".", "?")) else f"{message}."
 
 
 def _help_hint(error: click.UsageError) -> str:

@@ -191,3 +191,25 @@ def test_silero_vad_onnx(model: str, equal: int) -> None:
         bases = [t for t in net.parameters() if t.name.endswith("forward_basis_buffer")]
         assert net.counts.parameters - sum(t.count or 0 for t in bases) == 462_594
         assert net["If_0.then_branch.decoder.rnn"].kind == "LSTMCell"
+
+
+def test_deepcut() -> None:
+    """Weights of Keras 2 without a config."""
+    import h5py
+
+    path = real("deepcut", "deepcut/weight/cnn_without_ne_ab.h5")
+    expected = {}
+    with h5py.File(path) as file:
+        for layer in file.values():
+            for name in layer.attrs["weight_names"]:
+                text = name.decode()
+                expected[text.removesuffix(":0").replace("/", ".")] = layer[text][()]
+    net = weigh.open(path)
+    assert sum(tensor.count or 0 for tensor in net.tensors()) == 535_025
+    assert net.conv1d_2.kind == "Conv1D"
+    assert [str(axis) for axis in net.conv1d_2.kernel.axes] == [
+        "kernel_length=2",
+        "in_channels=32",
+        "filters=200",
+    ]
+    assert_same_tensors(net, expected)

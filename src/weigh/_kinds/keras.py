@@ -51,8 +51,8 @@ def glorot_uniform(shape: Shape) -> Initial | None:
     Glorot and Bengio 2010; Keras's ``compute_fans`` multiplies both by the size of a filter.
 
     Examples:
-        >>> glorot_uniform((3, 2)).second
-        1.09...
+        >>> glorot_uniform((3, 2)).formula
+        'sqrt(6 / (3 + 2)), Glorot'
     """
     if len(shape) < 2 or not prod(shape):
         return None
@@ -371,5 +371,11 @@ def _by_tensors(name: str, shapes: Mapping[str, Shape]) -> str | None:
         return f"Conv{rank}DTranspose"
     if rank == 1 and not name.startswith("conv"):
         return None  # perhaps an EinsumDense
-    # The bias of a transposed one is as long as the last axis but one.
-    return f"Conv{rank}D" if last == kernel[-1:] else None
+    if last == kernel[-1:]:
+        return f"Conv{rank}D"
+    if kernel[-1] == 1:
+        return None  # transposed with one input channel, or depthwise
+    # A transposed one has its outputs on the last axis but one, a depthwise one on both.
+    if last == kernel[-2:-1]:
+        return f"Conv{rank}DTranspose"
+    return f"DepthwiseConv{rank}D" if last == (kernel[-2] * kernel[-1],) else None

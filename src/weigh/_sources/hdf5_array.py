@@ -27,7 +27,7 @@ class Array:
     stored: int
 
 
-def array_of(source: ByteSource, found: Any, path: Path, address: int) -> Array:
+def array_of(source: ByteSource, found: Any, path: tuple[str, ...], address: int) -> Array:
     """Tell what a dataset is and where its values are, and refuse what leads elsewhere."""
     from h5py import h5d, h5s
 

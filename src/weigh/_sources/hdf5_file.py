@@ -14,6 +14,7 @@ from weigh._errors import FormatError, UnsupportedError
 from weigh._sources.bytes import ByteSource
 from weigh._sources.file_object import FileObject
 from weigh._sources.hdf5_array import Array, array_of, texts_of
+from weigh._sources.hdf5_heaps import HeapCheck
 from weigh._sources.hdf5_open import opened
 
 _MOST_LISTED = 1 << 24
@@ -80,7 +81,7 @@ def list_file(source: ByteSource) -> Listed:
     Raises:
         FormatError: libhdf5 cannot read it, or there is too much in it or too deep.
     """
-    with opened(source, _MOST_LISTED) as (file, window):
+    with opened(source, _MOST_LISTED, HeapCheck(source)) as (file, window):
         listed = _Walk(source, window).walk(file)
         # Last, for a text of this length may stay in libhdf5's memory.
         window.most = _MOST_CONFIG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from weigh._errors import FormatError, WeighError
@@ -15,7 +15,9 @@ _LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
-def opened(source: ByteSource, most: int) -> Iterator[tuple[Any, FileObject]]:
+def opened(
+    source: ByteSource, most: int, check: Callable[[int, int], None] | None = None
+) -> Iterator[tuple[Any, FileObject]]:
     """Open a file by h5py, one at a time; give it, and the window it is read through.
 
     Whatever h5py raises within becomes an error of Weigh's.
@@ -23,6 +25,7 @@ def opened(source: ByteSource, most: int) -> Iterator[tuple[Any, FileObject]]:
     Args:
         source: the file.
         most: the longest range that libhdf5 may ask for at once.
+        check: is told of every range before it is read, and may refuse.
 
     Raises:
         FormatError: libhdf5 cannot read it.
@@ -31,7 +34,7 @@ def opened(source: ByteSource, most: int) -> Iterator[tuple[Any, FileObject]]:
 
     with _LOCK:
         try:
-            window = FileObject(source, most)
+            window = FileObject(source, most, check)
             with h5py.File(window, "r") as file:
                 yield file, window
         except (WeighError, MemoryError):

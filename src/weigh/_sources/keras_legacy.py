@@ -64,8 +64,9 @@ def _plain(path: Path) -> Path:
 
 
 def _shortened(name: str, path: Path) -> Path:
+    """Leave out the layer's own name, and those of the models around it."""
     path = _plain(path)
-    return path[1:] if len(path) > 1 and path[0] == name else path
+    return path[path.index(name) + 1 :] if name in path[:-1] else path
 
 
 def _add(

@@ -27,7 +27,7 @@ def make(path: Path) -> h5py.File:
         {"chunks": (2, 3)},
         {"chunks": (2, 3), "compression": "gzip"},
         {"chunks": (2, 3), "compression": "gzip", "shuffle": True, "fletcher32": True},
-        {"chunks": (2, 3), "compression": "lzf"},
+        {"chunks": (2, 3), "shuffle": True, "maxshape": (None, 7)},
     ],
 )
 @pytest.mark.parametrize(
@@ -105,6 +105,10 @@ def unknown_filter(file: h5py.File, folder: Path) -> None:
     file.create_dataset("x", data=np.arange(64), chunks=(8,), scaleoffset=4)
 
 
+def lzf(file: h5py.File, folder: Path) -> None:
+    file.create_dataset("x", data=np.arange(64), chunks=(8,), compression="lzf")
+
+
 def no_values(file: h5py.File, folder: Path) -> None:
     file["x"] = h5py.Empty("f4")
 
@@ -148,6 +152,16 @@ def test_a_giant_that_stores_nothing_is_read_in_slices_alone(tmp_path: Path) -> 
         assert net[name][5, :3].read().tolist() == [0, 0, 0]
         with pytest.raises(weigh.ValuesError):
             net[name].read()
+
+
+def test_chunks_that_were_never_written_are_filled(tmp_path: Path) -> None:
+    with make(tmp_path / "a.h5") as file:
+        made = file.create_dataset("x", (9, 5), ">f4", chunks=(4, 2), fillvalue=7)
+        made[3:5, 1:4] = 2
+        expected = made[()]
+    tensor = weigh.open(tmp_path / "a.h5")["x"]
+    np.testing.assert_array_equal(tensor.read(), expected)
+    np.testing.assert_array_equal(tensor[1::3, ::2].read(), expected[1::3, ::2])
 
 
 def deflated(path: Path, inner: bytes) -> None:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from weigh._dtypes import DTYPES, DType
-from weigh._errors import UnsupportedError
+from weigh._errors import FormatError, UnsupportedError
 from weigh._facts import Values
 from weigh._sources.bytes import ByteSource
 from weigh._sources.hdf5_types import number_type
-from weigh._sources.hdf5_values import ChunkedValues, Dataset
+from weigh._sources.hdf5_values import FLETCHER, GZIP, SHUFFLE, ChunkedValues, Dataset
 from weigh._sources.stored import StoredValues, count_of
 
-_GZIP, _SHUFFLE, _FLETCHER, _LZF = 1, 2, 3, 32000
 _MOST_TEXTS = 2048
 
 
@@ -51,11 +50,14 @@ def array_of(source: ByteSource, found: Any, path: tuple[str, ...], address: int
         values = StoredValues(source, offset, dtype, shape, big_endian=big_endian)
         return Array(values, address, offset, dtype.size_of(count))
     stored = min(int(found.get_storage_size()), source.size)
-    chunk, packed = 0, False
+    chunk: tuple[int, ...] | None = None
+    filters: tuple[int, ...] = ()
     if layout == h5d.CHUNKED:
-        chunk = dtype.size_of(count_of(tuple(int(size) for size in made.get_chunk())))
-        packed = _check_filters(made)
-    dataset = Dataset("/".join(("", *path)), address, stored, chunk, packed)
+        chunk = tuple(int(size) for size in made.get_chunk())
+        if len(chunk) != len(shape) or not count_of(chunk):
+            raise FormatError("the chunks of a dataset have an impossible shape")
+        filters = _filters(made)
+    dataset = Dataset("/".join(("", *path)), address, stored, big_endian, chunk, filters)
     return Array(ChunkedValues(source, dataset, dtype, shape), address, None, stored)
 
 
@@ -72,21 +74,18 @@ def _type_of(found: Any) -> tuple[DType, bool]:
     return number_type(kind)
 
 
-def _check_filters(made: Any) -> bool:
-    """Refuse every filter that is not among a few; tell whether one is gzip.
+def _filters(made: Any) -> tuple[int, ...]:
+    """Give a dataset's filters, and refuse those that are not among the three read here.
 
-    Unknown ones would be looked for as plug-ins; those for lossy packing trust their parameters.
+    Unknown ones would be looked for as plug-ins.
     """
-    filters = [made.get_filter(place)[0] for place in range(made.get_nfilters())]
-    unknown = set(filters) - {_GZIP, _SHUFFLE, _FLETCHER, _LZF}
+    filters = tuple(made.get_filter(place)[0] for place in range(made.get_nfilters()))
+    unknown = set(filters) - {GZIP, SHUFFLE, FLETCHER}
     if unknown:
         raise UnsupportedError(f"packed by filter {min(unknown)}, which is not read")
-    if not {_GZIP, _LZF} & set(filters):
-        return False
-    packers = [one for one in filters if one in (_GZIP, _LZF)]
-    if len(packers) > 1 or set(filters[filters.index(packers[0]) + 1 :]) - {_FLETCHER}:
+    if len(set(filters)) < len(filters):
         raise UnsupportedError("packed more than once")
-    return packers == [_GZIP]
+    return filters
 
 
 def texts_of(here: Any, name: str, *, most: int) -> list[str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from weigh._sources.bytes import ByteSource
@@ -19,7 +18,6 @@ class FileObject(io.RawIOBase):
         source: the bytes.
         most: the longest range that may be asked for at once. A library that believes the sizes
             in a hostile file asks for more than it needs.
-        check: is told the offset and the length of every range before it is given, and may refuse.
 
     Examples:
         >>> from weigh._sources.bytes import MemoryBytes
@@ -28,12 +26,9 @@ class FileObject(io.RawIOBase):
         (2, b'cde', 5)
     """
 
-    def __init__(
-        self, source: ByteSource, most: int, check: Callable[[int, int], None] | None = None
-    ) -> None:
+    def __init__(self, source: ByteSource, most: int) -> None:
         super().__init__()
         self.most = most
-        self._check = check
         self._source, self._at = source, 0
 
     def readable(self) -> bool:
@@ -67,8 +62,6 @@ class FileObject(io.RawIOBase):
         if len(target) > self.most:
             raise OSError(f"{len(target):,} bytes in one piece, where {self.most:,} are the most")
         length = min(len(target), max(self._source.size - self._at, 0))
-        if self._check is not None:
-            self._check(self._at, length)
         target[:length] = self._source.view(self._at, length)
         self._at += length
         return length

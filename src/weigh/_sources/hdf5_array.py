@@ -9,11 +9,12 @@ from weigh._dtypes import DTYPES, DType
 from weigh._errors import FormatError, UnsupportedError
 from weigh._facts import Values
 from weigh._sources.bytes import ByteSource
+from weigh._sources.hdf5_texts import Texts
 from weigh._sources.hdf5_types import number_type
 from weigh._sources.hdf5_values import FLETCHER, GZIP, SHUFFLE, ChunkedValues, Dataset
 from weigh._sources.stored import StoredValues, count_of
 
-_MOST_TEXTS = 2048
+_MOST_TEXTS, _MOST_FIXED = 4096, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,9 @@ class Array:
     stored: int
 
 
-def array_of(source: ByteSource, found: Any, path: tuple[str, ...], address: int) -> Array:
+def array_of(
+    source: ByteSource, found: Any, path: tuple[str, ...], address: int, texts: Texts
+) -> Array:
     """Tell what a dataset is and where its values are, and refuse what leads elsewhere."""
     from h5py import h5d, h5s
 
@@ -37,7 +40,7 @@ def array_of(source: ByteSource, found: Any, path: tuple[str, ...], address: int
         raise UnsupportedError("its values are in other files")
     if layout == h5d.CONTIGUOUS and made.get_external_count():
         raise UnsupportedError("its values are in another file")
-    dtype, big_endian = _type_of(found)
+    dtype, big_endian = _type_of(found, address, texts)
     space = found.get_space()
     if space.get_simple_extent_type() == h5s.NULL:
         raise UnsupportedError("it has no values")
@@ -61,14 +64,14 @@ def array_of(source: ByteSource, found: Any, path: tuple[str, ...], address: int
     return Array(ChunkedValues(source, dataset, dtype, shape), address, None, stored)
 
 
-def _type_of(found: Any) -> tuple[DType, bool]:
+def _type_of(found: Any, address: int, texts: Texts) -> tuple[DType, bool]:
     """Tell a dataset's type; Keras keeps bfloat16 as opaque bytes and says so beside."""
     from h5py import Dataset as Opened
     from h5py import h5t
 
     kind = found.get_type()
     if kind.get_class() == h5t.OPAQUE and kind.get_size() == 2:
-        stated = texts_of(Opened(found), "dtype", most=64)
+        stated = texts_of(Opened(found), address, "dtype", texts)
         if stated == ["bfloat16"]:
             return DTYPES["bfloat16"], False
     return number_type(kind)
@@ -88,8 +91,21 @@ def _filters(made: Any) -> tuple[int, ...]:
     return filters
 
 
-def texts_of(here: Any, name: str, *, most: int) -> list[str] | None:
-    """Read an attribute of one text or several; None where there is none of this name."""
+def texts_of(
+    here: Any, address: int, name: str, texts: Texts, most: int = 1 << 16
+) -> list[str] | None:
+    """Read an attribute of one text or several.
+
+    None where there is none of this name, or it is longer than may be; nothing where it is of no
+    texts, as an empty list is.
+
+    Args:
+        here: the object of h5py's.
+        address: where its header is.
+        name: the attribute's name.
+        texts: reads those of varying length.
+        most: the most bytes that one of them may have, or all of them of one length together.
+    """
     from h5py import h5a, h5t
 
     raw = name.encode()
@@ -97,14 +113,15 @@ def texts_of(here: Any, name: str, *, most: int) -> list[str] | None:
         return None
     found = h5a.open(here.id, raw)
     kind, count = found.get_type(), found.get_space().get_simple_extent_npoints()
-    if kind.get_class() != h5t.STRING or count > _MOST_TEXTS:
-        return [] if not count or kind.get_class() != h5t.STRING else None
-    if not kind.is_variable_str() and found.get_storage_size() > most:
+    if kind.get_class() != h5t.STRING:
+        return []
+    if count > _MOST_TEXTS:
         return None
-    try:
-        value = here.attrs[name]
-    except OSError:  # longer than may be
+    if kind.is_variable_str():
+        return texts.read(address, name, count, most)
+    if found.get_storage_size() > max(most, _MOST_FIXED):
         return None
+    value = here.attrs[name]
     several = [value] if isinstance(value, str | bytes) else list(value)
     return [
         one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in several

@@ -12,14 +12,13 @@ from typing import Any
 
 from weigh._errors import FormatError, UnsupportedError
 from weigh._sources.bytes import ByteSource
-from weigh._sources.file_object import FileObject
 from weigh._sources.hdf5_array import Array, array_of, texts_of
-from weigh._sources.hdf5_heaps import HeapCheck
 from weigh._sources.hdf5_open import opened
+from weigh._sources.hdf5_texts import Texts
 
-_MOST_LISTED = 1 << 24
-_MOST_TEXT = 1 << 16
+_MOST_AT_ONCE = 1 << 24
 _MOST_CONFIG = 1 << 25
+_TEXTS = ("layer_names", "weight_names", "name", "backend", "keras_version")
 _MOST_OBJECTS = 200_000
 _MOST_DEPTH = 64
 _MOST_NAMES = 1 << 26
@@ -81,18 +80,13 @@ def list_file(source: ByteSource) -> Listed:
     Raises:
         FormatError: libhdf5 cannot read it, or there is too much in it or too deep.
     """
-    with opened(source, _MOST_LISTED, HeapCheck(source)) as (file, window):
-        listed = _Walk(source, window).walk(file)
-        # Last, for a text of this length may stay in libhdf5's memory.
-        window.most = _MOST_CONFIG
-        config = texts_of(file, "model_config", most=_MOST_CONFIG)
-        listed.config = config[0] if config else None
-        return listed
+    with opened(source, _MOST_AT_ONCE) as file:
+        return _Walk(source).walk(file)
 
 
 class _Walk:
-    def __init__(self, source: ByteSource, window: FileObject) -> None:
-        self._source, self._window = source, window
+    def __init__(self, source: ByteSource) -> None:
+        self._source, self._texts = source, Texts(source)
         self._left_out: list[str] = []
         self._left, self._names = _MOST_OBJECTS, _MOST_NAMES
         self._arrays: dict[int, Array] = {}
@@ -101,11 +95,15 @@ class _Walk:
         from h5py import h5o
 
         root = Group()
-        met = {h5o.get_info(file.id).addr}
-        ways: list[tuple[Any, Group, Path]] = [(file, root, ())]
+        top = h5o.get_info(file.id).addr
+        met = {top}
+        ways: list[tuple[Any, int, Group, Path]] = [(file, top, root, ())]
         while ways:
-            here, group, path = ways.pop()
-            self._attributes(here, group)
+            here, address, group, path = ways.pop()
+            for name in _TEXTS:
+                found = texts_of(here, address, name, self._texts)
+                if found is not None:
+                    group.texts[name] = found
             for name in self._links(here, path):
                 full = (*path, name)
                 info = h5o.get_info(here.id, name.encode("utf-8", "surrogateescape"))
@@ -119,8 +117,9 @@ class _Walk:
                         continue
                     met.add(info.addr)
                     made = group.groups[name] = Group()
-                    ways.append((here[name], made, full))
-        return Listed(root, None, self._left_out)
+                    ways.append((here[name], info.addr, made, full))
+        config = texts_of(file, top, "model_config", self._texts, _MOST_CONFIG)
+        return Listed(root, config[0] if config else None, self._left_out)
 
     def _links(self, here: Any, path: Path) -> list[str]:
         """List the names in a group that lead to objects of this file, numbers in order."""
@@ -149,16 +148,6 @@ class _Walk:
     def _skip(self, path: Path, why: str) -> None:
         self._left_out.append(f"{'/'.join(path)[:200]!r} ({why})")
 
-    def _attributes(self, here: Any, group: Group) -> None:
-        most, self._window.most = self._window.most, _MOST_TEXT
-        try:
-            for name in ("layer_names", "weight_names", "name", "backend", "keras_version"):
-                found = texts_of(here, name, most=1 << 20)
-                if found is not None:
-                    group.texts[name] = found
-        finally:
-            self._window.most = most
-
     def _array(self, here: Any, path: Path, address: int) -> Array | None:
         if address in self._arrays:
             return self._arrays[address]
@@ -166,7 +155,9 @@ class _Walk:
 
         try:
             found = h5d.open(here.id, path[-1].encode())
-            array = self._arrays[address] = array_of(self._source, found, path, address)
+            array = self._arrays[address] = array_of(
+                self._source, found, path, address, self._texts
+            )
         except UnsupportedError as error:
             self._skip(path, error.what)
             return None

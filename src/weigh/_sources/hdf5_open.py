@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from weigh._errors import FormatError, WeighError
@@ -15,17 +15,12 @@ _LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
-def opened(
-    source: ByteSource, most: int, check: Callable[[int, int], None] | None = None
-) -> Iterator[tuple[Any, FileObject]]:
-    """Open a file by h5py, one at a time; give it, and the window it is read through.
-
-    Whatever h5py raises within becomes an error of Weigh's.
+def opened(source: ByteSource, most: int) -> Iterator[Any]:
+    """Open a file by h5py, one at a time; whatever h5py raises becomes an error of Weigh's.
 
     Args:
         source: the file.
         most: the longest range that libhdf5 may ask for at once.
-        check: is told of every range before it is read, and may refuse.
 
     Raises:
         FormatError: libhdf5 cannot read it.
@@ -34,9 +29,8 @@ def opened(
 
     with _LOCK:
         try:
-            window = FileObject(source, most, check)
-            with h5py.File(window, "r") as file:
-                yield file, window
+            with h5py.File(FileObject(source, most), "r") as file:
+                yield file
         except (WeighError, MemoryError):
             raise
         except Exception as error:  # whatever a broken file makes h5py raise

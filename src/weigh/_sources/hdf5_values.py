@@ -127,7 +127,7 @@ class ChunkedValues:
 
     def _look(self, region: Region) -> tuple[list[_Chunk], Any, Any]:
         """Ask libhdf5 for a region's chunks and for what fills the others; or for the values."""
-        with opened(self.source, _MOST_AT_ONCE) as (file, _):
+        with opened(self.source, _MOST_AT_ONCE) as file:
             found = file[self.dataset.path]
             if found.shape != self.shape:
                 raise FormatError("the file became another one since it was opened")

@@ -45,7 +45,8 @@ bench: .venv/.dev  ## the benchmarks
 fuzz: .venv/.fuzz  ## fuzz a reader: make fuzz FORMAT=safetensors SECONDS=60
 	$(BIN)/python -m fuzz $(FORMAT) $(SECONDS)
 
-clean:  ## remove what these commands made
+# weigh-tour/ stays: the tour hands its files to the user, who may have more in that folder by now.
+clean:  ## remove what these commands made, but the tour's files
 	rm -rf .venv .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # pip is the first thing replaced: installing a dependency group takes pip 25.1.

@@ -265,6 +265,31 @@ def test_an_unwritable_output_is_one_line(article: Path) -> None:
     assert done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [["show"], ["values", "conv1.bias"], ["explain", "conv1"], ["show", "--json"]]
+)
+def test_a_closed_output_is_one_line(article: Path, command: list[str]) -> None:
+    shell = f'{sys.executable} -m weigh {command[0]} "$@"'
+    given = [str(article), *command[1:]]
+    for closed, lines in ((">&-", 1), ("2>&-", 0), (">&- 2>&-", 0)):
+        done = subprocess.run(
+            ["bash", "-c", f"{shell} {closed}", "bash", *given],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == (2 if closed.startswith(">") else 0)
+        assert done.stderr.count("\n") == lines, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_name_like_an_option_is_explained(tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "m.safetensors", {"-dash": np.ones(1, "f4")})
+    assert "goes after '--'" in refused("values", path, "-dash")
+    assert run("values", path, "--", "-dash").stdout == "tensor([1.])\n"
+
+
 @pytest.mark.parametrize("command", [["show"], ["explain", "conv1"], ["show", "--json"]])
 def test_no_array_library_is_loaded_to_show(article: Path, command: list[str]) -> None:
     code = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import weigh
 from weigh._dtypes import DTYPES, DType
 from weigh._errors import UsageError, ValuesError
 from weigh._index import Region
@@ -321,3 +323,16 @@ def test_more_axes_than_an_array_has_are_refused(axes):
 def test_pytorch_is_not_imported():
     code = "import sys, weigh._tensor_text; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_only_taken_for_a_parameter_is_printed_as_a_plain_tensor(tmp_path: Path) -> None:
+    state = {"weight": torch.ones(2)}
+    torch.save(state, tmp_path / "state.pt")
+    for source in (state, {"weight": np.ones(2, "f4")}, tmp_path / "state.pt"):
+        tensor = weigh.open(source)["weight"]
+        assert (tensor.role, tensor.role_status) == ("parameter", "inferred")
+        assert tensor.text() == "tensor([1., 1.])"
+    said = {"weight": torch.nn.Parameter(torch.ones(2))}
+    torch.save(said, tmp_path / "said.pt")
+    for source in (said, tmp_path / "said.pt"):
+        assert weigh.open(source)["weight"].text() == repr(said["weight"])

@@ -125,6 +125,42 @@ def flax(folder: Path) -> tuple[Path, Arrays]:
     return path, state
 
 
+def keras(folder: Path) -> tuple[Path, Arrays]:
+    """Keras's archive in its own layout, which is written here by h5py as Keras does."""
+    import io
+    import zipfile
+
+    import h5py
+
+    state = {"fc.kernel": arrays()["conv.weight"].reshape(3, 8), "fc.bias": np.ones(8, "f4")}
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        own = file.create_group("layers/dense/vars")
+        own.attrs["name"] = "fc"
+        for number, array in enumerate(state.values()):
+            own[str(number)] = array
+        file.create_group("vars")
+    layer = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "fc", "units": 8}}
+    config = {"module": "keras", "class_name": "Sequential", "config": {"layers": [layer]}}
+    path = folder / "example.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", weights.getvalue())
+    return path, state
+
+
+def hdf5(folder: Path) -> tuple[Path, Arrays]:
+    import h5py
+
+    path, state = folder / "example.h5", arrays()
+    with h5py.File(path, "w") as file:
+        for name, array in state.items():
+            packed = {"compression": "gzip", "shuffle": True} if array.ndim > 1 else {}
+            file.create_dataset(name.replace(".", "/"), data=array, **packed)
+    return path, state
+
+
 def torch_zip(folder: Path) -> tuple[Path, Arrays]:
     return _torch(folder, zipped=True)
 
@@ -223,6 +259,8 @@ WRITERS: dict[str, Writer] = {
     "torchscript": torchscript,
     "torch-export": torch_export,
     "flax": flax,
+    "keras": keras,
+    "hdf5": hdf5,
     "torch-zip": torch_zip,
     "torch-legacy": torch_legacy,
     "sharded": sharded,

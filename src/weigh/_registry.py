@@ -164,6 +164,23 @@ FORMATS: tuple[Format, ...] = (
         endings=(".msgpack",),
     ),
     Format(
+        "keras",
+        "Keras model (model.save): a zip of its config and its weights in HDF5",
+        "weigh._sources.keras:read",
+        starts=((0, ZIP),),
+        members=("model.weights.h5",),
+        endings=(".keras",),
+        extra="keras",
+    ),
+    Format(
+        "hdf5",
+        "HDF5: weights of Keras (.weights.h5, .h5), or any arrays",
+        "weigh._sources.hdf5:read",
+        starts=((0, b"\x89HDF\r\n\x1a\n"),),
+        endings=(".h5", ".hdf5"),
+        extra="keras",
+    ),
+    Format(
         "torch-zip",
         "PyTorch checkpoint (torch.save, since 1.6): a zip around a pickle",
         "weigh._sources.torch_zip:read",

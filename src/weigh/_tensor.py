@@ -281,14 +281,18 @@ class Tensor:
         return True
 
     def text(self, *, full: bool = False) -> str:
-        """Print the values as PyTorch does: a large tensor in part, unless ``full``."""
+        """Print the values as PyTorch does: a large tensor in part, unless ``full``.
+
+        What is only taken for a parameter, by its name, is printed as a plain tensor.
+        """
         # Printing needs NumPy, which opening a file must not import.
         from weigh._tensor_text import tensor_text
 
-        learns = isinstance(self, Parameter) and self.learnable is not False
+        stated = isinstance(self, Parameter) and self.role_status == "stated"
+        learns = stated and self.learnable is not False
         return tensor_text(
             self.values,
-            parameter=isinstance(self, Parameter),
+            parameter=stated,
             requires_grad=getattr(self.values, "requires_grad", False) or learns,
             device=self.device,
             quantization=self.quantization,

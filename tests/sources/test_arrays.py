@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import subprocess
 import sys
+import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from weigh._api import _facts
 from weigh._errors import SourceError, UnsupportedError, ValuesError
 from weigh._facts import Extent, FoundTensor
 from weigh._index import Region
@@ -198,9 +203,51 @@ def test_an_array_that_breaks_is_an_error_that_names_it() -> None:
     ],
     ids=lambda array: str(array.dtype),
 )
-def test_an_array_of_no_numbers_is_refused_by_name(array: Any) -> None:
+def test_an_array_of_no_numbers_is_left_out_or_refused_if_it_is_all(array: Any) -> None:
+    facts = read({"ok": np.zeros(1), "a": {"w": array}})
+    assert [found.name for found in facts.tensors] == ["ok"]
+    [note] = facts.notes
+    assert note.startswith("left out, being of a sort that is not read: 'a.w' (")
     with pytest.raises(UnsupportedError, match=r"^entry 'a.w': a.* dtype that Weigh does not read"):
-        read({"ok": np.zeros(1), "a": {"w": array}})
+        read({"a": {"w": array}})
+
+
+def test_sparse_and_nested_tensors_are_left_out_as_from_a_file(tmp_path: Path) -> None:
+    odd = {"w": torch.ones(2), "s": torch.eye(3).to_sparse()}
+    torch.save(odd, tmp_path / "odd.pt")
+    with pytest.warns(UserWarning, match="prototype"):
+        nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    for facts in (read(odd), read(odd | {"s": nested}), _facts(str(tmp_path / "odd.pt"))):
+        assert [found.name for found in facts.tensors] == ["w"]
+        assert "'s'" in facts.notes[0]
+    with pytest.raises(UnsupportedError, match=r"entry 's'.*saw nested"):
+        read({"s": nested})
+
+
+@dataclasses.dataclass
+class Settings:
+    """What a run was called with."""
+
+    rate: float
+    weights: Any
+    inner: Any = None
+
+
+def test_records_are_gone_into_as_those_of_a_file_are(tmp_path: Path) -> None:
+    settings = Settings(0.1, torch.ones(7), types.SimpleNamespace(deep=torch.ones(2)))
+    held = {
+        "model": {"fc.weight": torch.ones(2, 2)},
+        "args": argparse.Namespace(rate=0.1, shift=torch.ones(3)),
+        "settings": settings,
+    }
+    torch.save(held, tmp_path / "held.pt")
+    pickled = [(t.name, t.role) for t in _facts(str(tmp_path / "held.pt")).tensors]
+    assert [(t.name, t.role) for t in read(held).tensors] == pickled
+    assert ("settings.inner.deep", "other") in pickled
+    settings.inner = settings
+    assert "settings.weights" in {t.name for t in read(held).tensors}
+    # A module is more than its fields.
+    assert len(read({"w": torch.ones(1), "net": torch.nn.Linear(2, 2)}).tensors) == 1
 
 
 def test_a_mapping_without_arrays_is_refused() -> None:

@@ -141,10 +141,13 @@ def test_an_old_folder_is_used_again(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+    for out, what in (
+        (tmp_path / "file", "this is a file, not a folder. "),
+        (tmp_path / "file" / "below", "the folder cannot be written; saw "),
+    ):
         with pytest.raises(WeighError) as caught:
             run_tour(out=out, train=False)
-        assert str(caught.value).startswith(f"{out}: the folder cannot be written; saw ")
+        assert str(caught.value).startswith(f"{out}: {what}")
         assert str(caught.value).endswith("Name another folder with --out.")
         assert "\n" not in str(caught.value)
 

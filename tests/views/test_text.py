@@ -41,6 +41,12 @@ def test_a_narrow_terminal_loses_nothing(width: int) -> None:
         assert len(line) <= width or len(line.split()) == 1
 
 
+def test_a_column_without_a_title_adds_no_space() -> None:
+    columns = (Column("", role="name"), Column("", "right"), Column("", role="detail"))
+    table = Table(columns, (("parameters", "32,998", "each parameter once"),))
+    assert render((table,), width=30) == "parameters\n    32,998\n    each parameter once"
+
+
 def test_a_wide_terminal_gets_the_table() -> None:
     assert render((TABLE,), width=200) == render((TABLE,))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._formula import disagrees
 from weigh._kinds.holders import Holder
+from weigh._kinds.keras import guess
 from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
 from weigh._kinds.llama_cpp import states_rms_norms
 from weigh._kinds.loose import completed, stated_hyperparameters, stated_kind
@@ -325,7 +326,9 @@ def _guess(
         if tensor.values.shape is not None
     }
     children = [name for name, child in node.children.items() if _holds_tensors(child)]
-    return recognise(node.path, shapes, near, children) if shapes else None
+    if not shapes:
+        return None
+    return recognise(node.path, shapes, near, children) or guess(node.path, shapes)
 
 
 def _holds_tensors(node: _Node) -> bool:

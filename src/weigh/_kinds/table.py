@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weigh._kinds import activation, attention, conv, embedding, linear, norm, onnx, recurrent
+from weigh._kinds import (
+    activation,
+    attention,
+    conv,
+    embedding,
+    keras,
+    linear,
+    norm,
+    onnx,
+    recurrent,
+)
 from weigh._kinds.holders import HOLDERS
 from weigh._kinds.kind import Kind
 from weigh._kinds.plain import PLAIN
@@ -21,6 +31,8 @@ _BY_ROLE: dict[str, Kind] = {
     **{kind.name: kind for kind in recurrent.BASES},
 }
 _ALIASES = {"NonDynamicallyQuantizableLinear": "AttentionOutput"}
+# Other frameworks' layers, by the beginning of a class's full name.
+_FOREIGN: dict[str, dict[str, Kind]] = {"keras.": keras.KINDS}
 _HOMES = ("torch.nn.", "torch.ao.nn.", "transformers.")
 
 
@@ -35,6 +47,9 @@ def find_by_class(class_paths: Iterable[str]) -> Kind | None:
         if path.startswith("onnx."):
             return onnx.KINDS.get(path.removeprefix("onnx."))
         home, _, name = path.rpartition(".")
+        for start, kinds in _FOREIGN.items():
+            if path.startswith(start) and name in kinds:
+                return kinds[name]
         # A LazyBatchNorm1d extends no BatchNorm1d.
         plain = _ALIASES.get(name, name.removeprefix("Lazy"))
         kind = find(plain) or PLAIN.get(plain) or HOLDERS.get(plain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,22 +12,23 @@ from weigh._dtypes import DTYPES, DType
 from weigh._errors import SourceError, UnsupportedError, ValuesError, WeighError
 from weigh._facts import Extent, Facts, FoundTensor, Role
 from weigh._index import Region
+from weigh._sources.containers import InMemory, is_array, is_torch, leaves
+from weigh._sources.memory import Storage, is_numpy, owner, reach, storages_of
 from weigh._sources.parts import Path, tell_apart
 from weigh._sources.stored import distinct_of, refuse_expansion, span_of, too_large
-from weigh._sources.torch_values import TorchValues
+from weigh._sources.torch_values import TorchValues, torch_dtype
 
 if TYPE_CHECKING:
     import numpy as np
 
 _NAMED = 5
-_DEPTH = 100
 
 
-class _Storage(NamedTuple):
-    """A range of memory that one or more arrays are views of."""
+class _Array(NamedTuple):
+    """An array as it was given, and as its values are read: NumPy's own where it must be."""
 
-    start: int
-    stop: int
+    given: Any
+    held: Any
 
 
 class ArrayValues:
@@ -43,7 +44,7 @@ class ArrayValues:
     __slots__ = ("_array", "_storage", "dtype", "shape")
 
     def __init__(
-        self, array: Any, dtype: DType, shape: tuple[int, ...], storage: _Storage | None
+        self, array: Any, dtype: DType, shape: tuple[int, ...], storage: Storage | None
     ) -> None:
         self._array, self.dtype, self.shape, self._storage = array, dtype, shape, storage
 
@@ -59,7 +60,7 @@ class ArrayValues:
         """Where the values lie, in bytes from the first of the shared memory."""
         if self._storage is None:
             return None
-        first, last = _reach(self._array)
+        first, last = reach(self._array)
         size = max(self._array.itemsize, 1)
         steps = tuple(abs(stride) for stride in self._array.strides)
         span = span_of(self.shape, steps)
@@ -91,7 +92,7 @@ class ArrayValues:
 
 
 def _copied(array: Any, dtype: DType, shape: tuple[int, ...], stored: bool) -> ArrayValues:  # noqa: FBT001
-    storage = _Storage(*_reach(_owner(array))) if stored else None
+    storage = Storage(*reach(owner(array))) if stored else None
     return ArrayValues(array, dtype, shape, storage)
 
 
@@ -109,26 +110,69 @@ def read(mapping: Mapping[str, object], location: str = "mapping") -> Facts:
         SourceError: there is no array in it, or one name for two arrays (a FormatError).
         UnsupportedError: an array's dtype is one Weigh does not read.
     """
-    leaves: list[tuple[Path, object]] = []
-    left_out: list[tuple[str, object]] = []
-    for path, leaf in _leaves(mapping):
-        if _is_array(leaf):
-            leaves.append((path, leaf))
-        else:
-            left_out.append((".".join(path), leaf))
-    if not leaves:
-        raise SourceError(
-            "there is no array in this mapping",
-            seen=_summary(left_out) or "an empty mapping",
-            do="Give names mapped to NumPy arrays or torch tensors.",
-        )
-    parts = tell_apart(_InMemory(), mapping, leaves)
+    kept, left_out, unread = _sorted_out(mapping)
+    if not kept:
+        raise _nothing(left_out, unread)
+    parts = tell_apart(InMemory(), mapping, kept)
     arrays = {name: array for name, _, array in parts.rows}
     roles = {name: role for name, role, _ in parts.rows}
-    notes = (f"left out, being no array: {_summary(left_out)}",) if left_out else ()
+    notes = [f"left out, being no array: {_summary(left_out)}"] if left_out else []
+    if unread:
+        sorts = [(name, error.seen) for name, error in unread]
+        notes.append(f"left out, being of a sort that is not read: {_summary(sorts)}")
     tensors = tuple(_with_role(tensor, roles[tensor.name]) for tensor in _found(arrays))
-    layers = parts.layers(_InMemory(), mapping, _versions)
+    layers = parts.layers(InMemory(), mapping, _versions)
     return Facts("arrays", location, tensors, layers, notes=(*parts.notes, *notes))
+
+
+def _sorted_out(
+    mapping: object,
+) -> tuple[list[tuple[Path, _Array]], list[tuple[str, str]], list[tuple[str, UnsupportedError]]]:
+    """Give the arrays; what is none, with its class; and those that are not read, with why."""
+    held: dict[int, Any] = {}
+    kept: list[tuple[Path, _Array]] = []
+    left_out: list[tuple[str, str]] = []
+    unread: list[tuple[str, UnsupportedError]] = []
+    for path, leaf in leaves(mapping):
+        name = ".".join(path)
+        if not is_array(leaf):
+            left_out.append((name, type(leaf).__name__))
+            continue
+        try:
+            if id(leaf) not in held:
+                with _naming(name):
+                    held[id(leaf)] = _readable(leaf) if is_torch(leaf) else _held(leaf)
+        except UnsupportedError as error:
+            unread.append((name, error))
+        else:
+            kept.append((path, _Array(leaf, held[id(leaf)])))
+    return kept, left_out, unread
+
+
+def _readable(tensor: Any) -> Any:
+    """Give a torch tensor back.
+
+    Raises:
+        UnsupportedError: a checkpoint that holds such a one is not read in whole either.
+    """
+    torch = sys.modules["torch"]
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        sort = "nested" if tensor.is_nested else str(tensor.layout).removeprefix("torch.")
+        raise UnsupportedError("a tensor of a sort that Weigh does not read", seen=sort)
+    torch_dtype(tensor)
+    return tensor
+
+
+def _nothing(
+    left_out: list[tuple[str, str]], unread: list[tuple[str, UnsupportedError]]
+) -> SourceError:
+    if unread:
+        return unread[0][1]
+    return SourceError(
+        "there is no array in this mapping",
+        seen=_summary(left_out) or "an empty mapping",
+        do="Give names mapped to NumPy arrays or torch tensors.",
+    )
 
 
 def _versions(thing: object) -> Iterator[str]:
@@ -141,81 +185,20 @@ def _versions(thing: object) -> Iterator[str]:
     )
 
 
-class _InMemory:
-    """The containers of Python."""
-
-    def entries(self, thing: object) -> Iterable[tuple[str, object]]:
-        return () if _is_array(thing) else _entries(thing)
-
-    def is_mapping(self, thing: object) -> bool:
-        return isinstance(thing, Mapping)
-
-    def is_module(self, _: object) -> bool:
-        return False
-
-
 def _with_role(tensor: FoundTensor, role: Role | None) -> FoundTensor:
     """Say what stands beside the network; a Parameter of the network says it itself."""
     return tensor if role is None else replace(tensor, role=role, learnable=None)
 
 
-def _leaves(mapping: Mapping[str, object]) -> Iterator[tuple[Path, object]]:
-    """Go through nested mappings and lists without recursing; one met in itself ends there."""
-    root: object = mapping
-    walk: list[tuple[int, Path, Iterator[tuple[str, object]]]] = [(id(root), (), _entries(root))]
-    open_now = {id(root)}
-    while walk:
-        token, path, entries = walk[-1]
-        name, value = next(entries, (None, None))
-        if name is None:
-            walk.pop()
-            open_now.discard(token)
-        elif not isinstance(value, Mapping | list | tuple) or _is_array(value):
-            yield (*path, name), value
-        elif id(value) in open_now or len(walk) > _DEPTH:
-            raise SourceError("the mapping is nested within itself, or far too deep", seen=name)
-        else:
-            open_now.add(id(value))
-            walk.append((id(value), (*path, name), _entries(value)))
-
-
-def _entries(container: object) -> Iterator[tuple[str, object]]:
-    if isinstance(container, Mapping):
-        return ((str(key), value) for key, value in container.items())
-    if isinstance(container, list | tuple):
-        return ((str(at), value) for at, value in enumerate(container))
-    return iter(())
-
-
-def _is_torch(value: object) -> bool:
-    # A torch tensor can only be here if torch is loaded; it must not be loaded to ask.
-    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
-    return tensor is not None and isinstance(value, tensor)
-
-
-def _is_array(value: object) -> bool:
-    if isinstance(value, type):
-        return False
-    return _is_torch(value) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
-
-
-def _found(arrays: Mapping[str, object]) -> tuple[FoundTensor, ...]:
+def _found(arrays: Mapping[str, _Array]) -> tuple[FoundTensor, ...]:
     """Make the tensors, once it is known which arrays share memory."""
-    kept: dict[int, Any] = {}
-    for name, array in arrays.items():
-        if not _is_torch(array) and id(array) not in kept:
-            with _naming(name):
-                kept[id(array)] = _held(array)
-    storages = _storages({key: array for key, array in kept.items() if _is_numpy(array)})
-    found = []
-    for name, array in arrays.items():
-        with _naming(name):
-            if _is_torch(array):
-                found.append(_torch_tensor(name, array))
-            else:
-                held = kept[id(array)]
-                found.append(_array_tensor(name, array, held, storages.get(id(array))))
-    return tuple(found)
+    storages = storages_of({id(a.given): a.held for a in arrays.values() if is_numpy(a.held)})
+    return tuple(
+        _torch_tensor(name, array.given)
+        if is_torch(array.given)
+        else _array_tensor(name, array.given, array.held, storages.get(id(array.given)))
+        for name, array in arrays.items()
+    )
 
 
 @contextmanager
@@ -241,7 +224,7 @@ def _torch_tensor(name: str, tensor: Any) -> FoundTensor:
     )
 
 
-def _array_tensor(name: str, given: object, held: Any, storage: _Storage | None) -> FoundTensor:
+def _array_tensor(name: str, given: object, held: Any, storage: Storage | None) -> FoundTensor:
     shape = tuple(int(size) for size in held.shape)
     values = ArrayValues(held, _known_dtype(held), shape, storage)
     strides = held.strides if storage is not None else None
@@ -263,11 +246,6 @@ def _strides_of(tensor: Any) -> tuple[int, ...] | None:
         return None
 
 
-def _is_numpy(value: object) -> bool:
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.ndarray)
-
-
 def _held(array: Any) -> Any:
     """Keep an array as it is if it tells its shape and dtype; else make it NumPy's now.
 
@@ -276,7 +254,7 @@ def _held(array: Any) -> Any:
         ValuesError: it cannot be made NumPy's.
     """
     held = array
-    if _is_numpy(array):
+    if is_numpy(array):
         held = sys.modules["numpy"].asarray(array)  # a subclass may index in its own way
     else:
         try:
@@ -318,45 +296,7 @@ def _known_dtype(array: Any) -> DType:
     return DTYPES[name]
 
 
-def _storages(arrays: Mapping[int, Any]) -> dict[int, _Storage]:
-    """Join the memory of arrays whose owners overlap, as views of one array do."""
-    ranges = {key: _reach(_owner(array)) for key, array in arrays.items()}
-    joined: dict[int, _Storage] = {}
-    group: list[int] = []
-    start = stop = 0
-    for key in sorted(ranges, key=lambda key: ranges[key]):
-        low, high = ranges[key]
-        if group and low >= stop:
-            joined.update(dict.fromkeys(group, _Storage(start, stop)))
-            group = []
-        if not group:
-            start, stop = low, high
-        stop = max(stop, high)
-        group.append(key)
-    joined.update(dict.fromkeys(group, _Storage(start, stop)))
-    return joined
-
-
-def _owner(array: Any) -> Any:
-    """Find the array whose memory this one is a view of."""
-    while _is_numpy(array.base):
-        array = array.base
-    return array
-
-
-def _reach(array: Any) -> tuple[int, int]:
-    """Find the first address an array touches, and one past its last."""
-    first = int(array.__array_interface__["data"][0])
-    if 0 in array.shape:
-        return first, first
-    last = first + array.itemsize
-    for size, stride in zip(array.shape, array.strides, strict=True):
-        move = (size - 1) * stride
-        first, last = first + min(move, 0), last + max(move, 0)
-    return first, last
-
-
-def _summary(left_out: list[tuple[str, object]]) -> str:
-    named = [f"{name!r} ({type(value).__name__})" for name, value in left_out[:_NAMED]]
+def _summary(left_out: list[tuple[str, str]]) -> str:
+    named = [f"{name!r} ({sort})" for name, sort in left_out[:_NAMED]]
     more = len(left_out) - len(named)
     return ", ".join(named) + (f" and {more:,} more" if more else "")

@@ -81,6 +81,8 @@ def read_folder(folder: Folder) -> Facts:
     try:
         files = folder.files()
         row = find_folder_format(files)
+        if row is None and "saved_model.pb" in files:
+            raise _not_yet("a TensorFlow SavedModel")
         if row is None and not set(files).isdisjoint(_ORBAX):
             raise UnsupportedError(
                 "checkpoints of Orbax are not read yet",
@@ -107,6 +109,12 @@ def _within(folder: Folder) -> str:
     return f"Name a file, or one of the folders in it: {', '.join(inner[:_NAMED])}{more}"
 
 
+def _not_yet(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{what} is not read yet", do="Save the model from Keras as .keras or .weights.h5."
+    )
+
+
 def _read_with(row: Format, source: ByteSource | Folder) -> Facts:
     read = row.load()
     try:
@@ -128,6 +136,8 @@ def _format_of(source: ByteSource) -> Format:
         return listed[0]
 
     row = find_format(head, name, members)
+    if row is None and head[4:8] == b"TFL3":
+        raise _not_yet("a TensorFlow Lite model (.tflite)")
     if row is None:
         broken = added()[1]
         raise SourceError(

@@ -14,7 +14,7 @@ from weigh._errors import UnsupportedError
 from weigh._tour import pictures
 from weigh._tour.digits import find_folder, find_small, read_folder, read_small
 from weigh._tour.png import png_bytes
-from weigh._tour.writer import safetensors_bytes, write_file
+from weigh._tour.writer import NETWORK, remove_older, safetensors_bytes, write_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,6 +164,7 @@ class Bench:
         """Give the images in shuffled batches, again and again."""
         import torch
 
+        remove_older(self.out)
         self.started = time.perf_counter()
         total = epochs * -(-len(images) // size)
 
@@ -183,7 +184,7 @@ class Bench:
             torch.save(network.state_dict(), buffer)
             self._write(name, buffer.getvalue())
         else:
-            metadata = {"format": "pt", "network": "weigh tour", "seed": str(self.seed)}
+            metadata = {"format": "pt", "network": NETWORK, "seed": str(self.seed)}
             self._write(name, safetensors_bytes(arrays(network.state_dict()), metadata))
 
     def save_pictures(self, before: torch.Tensor, after: torch.Tensor, name: str) -> None:

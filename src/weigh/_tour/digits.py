@@ -80,8 +80,13 @@ def find_folder(folder: Path) -> tuple[Path, Path, Path, Path]:
     """Find the four IDX files of a folder, gzipped or not.
 
     Raises:
-        SourceError: there is no such folder, or a file is missing.
+        SourceError: there is no such folder, it is a file, or a file in it is missing.
     """
+    if folder.exists() and not folder.is_dir():
+        raise SourceError(
+            "this is a file, not a folder",
+            do="Name the folder that holds the four MNIST files with --data.",
+        ).at(str(folder))
     if not folder.is_dir():
         raise SourceError("there is no such folder").at(str(folder))
     train_images, train_labels, test_images, test_labels = (

@@ -36,8 +36,9 @@ STEPS: dict[str, Words] = {
     "print": Words(
         "Print it",
         ("Printing the network lists its layers, each with the values it was made with.",),
-        "the same tree, from a checkpoint and without the class. A file of bare tensors names "
-        "its layers and their sizes; what it does not say, Weigh does not make up.",
+        "the tree from a checkpoint, without the class. A file of bare tensors names its layers "
+        "and their sizes; what it does not say (the class, the strides) Weigh does not make up, "
+        "but prints as `?`.",
     ),
     "bare": Words(
         "Without the base class",
@@ -72,7 +73,9 @@ STEPS: dict[str, Words] = {
             "We gave no `stride` at all, so the layer set its default, `(1, 1)`: the filter "
             "slides by one to the right, and by one down. Give another and the text follows.",
         ),
-        "all the hyperparameters of a layer, and for each whether it was given or is the default.",
+        "all the hyperparameters of a layer, and for each whether it was given or is the default. "
+        "Only the live network tells the two apart. Of a file the command below says what names "
+        "and shapes give away (`inferred`), and `?` for the rest.",
     ),
     "linear_repr": Words(
         "What the text says: linear layers",
@@ -135,8 +138,8 @@ STEPS: dict[str, Words] = {
     "axes": Words(
         "Name the axes",
         (
-            "So the weight tensor of a convolution has four axes: (Number of filters, Depth, "
-            "Height, Width). The depth is the number of input channels.",
+            "So the weight tensor of a convolution is of rank 4, it has four axes: (Number of "
+            "filters, Depth, Height, Width). The depth is the number of input channels.",
             "An index on the first axis pulls out one filter: 5 high, 5 wide, 6 deep.",
         ),
         "what each axis means, and which hyperparameter made it that long.",
@@ -145,7 +148,7 @@ STEPS: dict[str, Words] = {
         "Weight matrices",
         (
             "A linear layer turns a flat list of features into another, and its weight "
-            "tensor has two axes: a weight matrix. Its height is the number of features that come "
+            "tensor is of rank 2: a weight matrix. Its height is the number of features that come "
             "out, its width the number that go in.",
             "A small slip in the article: it prints `network.fc1.shape`. The shape belongs to "
             "the weight, so it is `network.fc1.weight.shape`; the last lines show what the layer "
@@ -170,7 +173,7 @@ STEPS: dict[str, Words] = {
             "function, and that is what training does: it searches for the function that "
             "fits.",
         ),
-        "the same for a layer of the network: `out` maps 60 features to 10, one for each digit.",
+        "the same for a layer of the network: `out` maps 60 features to 10, one for each class.",
     ),
     "matmul": Words(
         "The same with PyTorch",
@@ -215,11 +218,11 @@ STEPS: dict[str, Words] = {
             "After each convolution, `relu` sets what is negative to zero and `max_pool2d` keeps "
             "the largest of every 2x2. An image of 28x28 becomes 24, 12, 8 and at last 4: "
             "hence the `12*4*4`.",
-            "An image goes in, ten numbers come out, one for each digit.",
+            "An image goes in, ten numbers come out, one for each class.",
         ),
     ),
     "digits": Words(
-        "Real digits",
+        "Real images",
         (
             "Real images of 28x28, in ten classes. Those for testing are held out: the network "
             "never learns from them. `load_digits` is a helper of this tour. One image is drawn "
@@ -248,7 +251,8 @@ STEPS: dict[str, Words] = {
     "trained": Words(
         "What it has learned",
         (
-            "The same layers and the same shapes, but other numbers, and now they know digits. "
+            "The same layers and the same shapes, but other numbers, and now they tell the "
+            "classes apart. "
             "Here is the first filter again.",
         ),
         "the whole of the checkpoint, which holds no code: only names, shapes and these numbers.",
@@ -263,24 +267,41 @@ STEPS: dict[str, Words] = {
     "filters": Words(
         "The filters, before and after",
         (
-            "The six filters of `conv1`, before `>` after, all on one scale: the darker "
-            "shades are negative, the lighter ones positive, as the last line tells. "
+            "The six filters of `conv1`, before `>` after, all on one scale: the less "
+            "ink, the more negative, and the more ink, the more positive, as the last line tells. "
             "`filters.png` has the same in colour, before above after: blue is negative, white "
             "zero, orange positive.",
-            "Noise has become shapes: edges and strokes that tell one digit from another.",
+            "Noise has become shapes: edges and strokes that tell one class from another.",
         ),
         "the numbers behind a picture.",
     ),
 }
 
+_BROUGHT = (
+    "This is a tutorial brought to life. All code below is run as you see it, and all output is "
+    "what it really printed. "
+)
+_LATER = (
+    " Lines that begin with `$` are commands for a shell; they read the files that the tour leaves "
+    "behind, so try them when it is over."
+)
+
 LANGUAGE = Language(
     weigh_adds="Weigh adds: ",
+    between=" ",
+    missing="(The command's file is not in {folder} yet: a whole tour, without `--step`, "
+    "leaves it there.)",
+    wrote="(This step and those before it wrote files in {folder}: {count}.)",
     opening=Words(
         "Weigh: a tour of a network's learnable parameters",
+        (_BROUGHT + "There are {steps} steps; the first {article} follow the article." + _LATER,),
+    ),
+    opening_untrained=Words(
+        "Weigh: a tour of a network's learnable parameters",
         (
-            "This is a tutorial brought to life. All code below is run as you see it, and all "
-            "output is what it really printed. There are {steps} steps; the first {article} "
-            "follow the article.",
+            _BROUGHT
+            + "There are {steps} steps, all of them the article's; training is left out."
+            + _LATER,
         ),
     ),
     closing=Words(

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from weigh._views.document import Document
+from weigh._views.text import render
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -30,13 +33,18 @@ class Adds:
         title: the heading, in the tour's language.
         text: a sentence or two.
         commands: shell commands to try.
-        output: what Weigh itself says, printed as it is; may be empty.
+        document: what Weigh itself says, in English; may be empty.
     """
 
     title: str
     text: str
     commands: tuple[str, ...] = ()
-    output: str = ""
+    document: Document = ()
+
+    @property
+    def output(self) -> str:
+        """What Weigh itself says, with nothing wrapped."""
+        return render(self.document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +120,12 @@ class TourResult:
     """What a tour came to.
 
     Attributes:
-        accuracy: the share of the held-out digits that the trained network names rightly, 0 to 1;
-            None when it was not trained.
-        seconds: how long the training took; None when it was not trained.
+        accuracy: the share of the held-out images that the trained network names rightly, 0 to 1;
+            None when it was not asked.
+        seconds: how long the training took; None when nothing was trained.
         files: the files written, in the order they were first written.
-        moved: how far each parameter moved, in the network's order; empty when not trained.
+        moved: how far each parameter moved, in the network's order; empty without an
+            accuracy.
         parts: what was emitted, in order.
         lang: the language of the texts.
         seed: where every random number came from.
@@ -144,14 +153,30 @@ def to_json(result: TourResult) -> dict[str, Any]:
         "lang": result.lang,
         "seed": result.seed,
         "opening": None if opening is None else asdict(opening),
-        "steps": [
-            {**asdict(part), "code": part.code, "output": part.output}
-            for part in result.parts
-            if isinstance(part, Step)
-        ],
+        "steps": [_step_json(part) for part in result.parts if isinstance(part, Step)],
         "closing": None if closing is None else asdict(closing),
         "accuracy": result.accuracy,
         "seconds": result.seconds,
         "files": [str(path) for path in result.files],
         "moved": [asdict(moved) for moved in result.moved],
+    }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    adds = step.adds
+    return {
+        "number": step.number,
+        "key": step.key,
+        "title": step.title,
+        "text": list(step.text),
+        "code": step.code,
+        "output": step.output,
+        "cells": [asdict(cell) for cell in step.cells],
+        "adds": adds
+        and {
+            "title": adds.title,
+            "text": adds.text,
+            "commands": list(adds.commands),
+            "output": adds.output,
+        },
     }

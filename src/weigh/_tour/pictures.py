@@ -21,6 +21,12 @@ PAPER = (205, 205, 205)
 _INK = "█"
 _HALVES = {(0, 0): " ", (1, 0): "▀", (0, 1): "▄", (1, 1): _INK}
 
+PICTURED = LEVELS + "▀▄"
+"""Every character that pictures are drawn with, beside the space."""
+
+IN_ASCII = str.maketrans(PICTURED, ".:o*#" + '"_')
+"""What stands for these where an encoding lacks them: the same order of ink."""
+
 
 def scale_of(*arrays: Any) -> float:
     """The largest finite magnitude in any of the arrays; 0 where there is none."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 from weigh._errors import UsageError
 from weigh._tour.adds import said
@@ -37,6 +38,7 @@ def run_tour(
     step: int | None = None,
     train: bool = True,
     emit: Callable[[Part], None] = _ignore,
+    so_far: Callable[[Step], None] = _ignore,
     progress: Progress = _ignore,
 ) -> TourResult:
     """Walk through the article, then train its network on real digits.
@@ -50,6 +52,8 @@ def run_tour(
         step: show this step only, from 1; what it needs is run silently before it.
         train: whether to go on to the training after the article's own steps.
         emit: given each part as soon as it is there.
+        so_far: given a step while it runs: before each piece of code, which has no output yet, and
+            after each line it prints.
         progress: told after each batch: done, total, message.
 
     Raises:
@@ -63,7 +67,7 @@ def run_tour(
     tour = _Tour(out, data, seed, epochs, language(lang), step, train)
     tour.check()
     with pytorch(seed):
-        return tour.run(lang, emit, progress)
+        return tour.run(lang, emit, so_far, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,13 @@ class _Tour:
                     do="The steps after them are the training." if left_out else "",
                 )
 
-    def run(self, lang: str, emit: Callable[[Part], None], progress: Progress) -> TourResult:
+    def run(
+        self,
+        lang: str,
+        emit: Callable[[Part], None],
+        so_far: Callable[[Step], None],
+        progress: Progress,
+    ) -> TourResult:
         bench = Bench(self.out, self.data, self.seed, self.words.epoch, progress)
         if self.last > len(ARTICLE):
             bench.find_digits()
@@ -113,38 +123,61 @@ class _Tour:
             emit(part)
 
         if self.step is None:
-            show(Opening(self.words.opening.title, self._fill(self.words.opening, {})))
+            words = self.words.opening if self.train else self.words.opening_untrained
+            show(Opening(words.title, self._fill(words, {})))
         for number, scene in enumerate(self.scenes[: self.last], start=1):
-            step = self._play(number, scene, namespace)
-            if self.step in (None, number):
-                show(step)
+            shown = self.step in (None, number)
+            step = self._play(number, scene, namespace, so_far if shown else _ignore)
+            if shown:
+                show(replace(step, adds=self._adds(scene, namespace, bench)))
         if self.step is None:
             show(self._close(bench))
         return self._result(lang, bench, namespace, tuple(parts))
 
-    def _play(self, number: int, scene: Scene, namespace: dict[str, Any]) -> Step:
-        cells = []
+    def _play(
+        self,
+        number: int,
+        scene: Scene,
+        namespace: dict[str, Any],
+        so_far: Callable[[Step], None],
+    ) -> Step:
+        words = self.words.steps[scene.key]
+        step = Step(number, scene.key, words.title, self._fill(words, _facts(namespace)))
         for at, template in enumerate(scene.cells, start=1):
             code = Template(template).substitute(seed=self.seed, epochs=self.epochs)
-            output = run_code(code, namespace, f"<tour step {number}>")
             drawn = scene.draws and at == len(scene.cells)
-            cells.append(Cell(code, output, "shades" if drawn else "text"))
-        words = self.words.steps[scene.key]
-        facts = _facts(namespace)
+            begun = partial(_with_cell, step, code, "shades" if drawn else "text")
+            so_far(begun(""))
+            output = run_code(
+                code,
+                namespace,
+                f"<tour step {number}>",
+                lambda printed, begun=begun: so_far(begun(printed)),  # type: ignore[misc]
+            )
+            step = begun(output)
+        return step
+
+    def _adds(self, scene: Scene, namespace: dict[str, Any], bench: Bench) -> Adds | None:
+        text = self.words.steps[scene.key].adds.format_map(_facts(namespace))
+        # The space between sentences is the English one; Chinese has none.
         adds = Adds(
             self.words.weigh_adds,
-            words.adds.format_map(facts),
+            self.words.between.join(filter(None, (text, *self._about_files(scene, bench)))),
             tuple(command.format_map(self._paths()) for command in scene.commands),
             said(scene.key, namespace.get("network")),
         )
-        return Step(
-            number,
-            scene.key,
-            words.title,
-            self._fill(words, facts),
-            tuple(cells),
-            adds if adds.text or adds.commands or adds.output else None,
-        )
+        return adds if adds.text or adds.commands or adds.document else None
+
+    def _about_files(self, scene: Scene, bench: Bench) -> Iterator[str]:
+        """Say of a step alone which files its commands lack, and that it wrote some."""
+        if self.step is None:
+            return
+        named = {name for name in self._files() if f"{{{name}}}" in " ".join(scene.commands)}
+        facts = {"folder": f"`{self.out}`", "count": f"{len(bench.files):,}"}
+        if not all(self._files()[name].exists() for name in named):
+            yield self.words.missing.format_map(facts)
+        if bench.files:
+            yield self.words.wrote.format_map(facts)
 
     def _close(self, bench: Bench) -> Closing:
         words = self.words.closing if self.train else self.words.untrained
@@ -161,33 +194,46 @@ class _Tour:
         known = {"steps": str(len(self.scenes)), "article": str(len(ARTICLE)), **facts}
         return tuple(text.format_map({**known, **self._paths()}) for text in words.text)
 
-    def _paths(self) -> dict[str, str]:
-        paths = {
-            name: shlex.quote(str(self.out / file))
-            for name, file in {
-                "initial": "initial.safetensors",
-                "first_epoch": "epoch-1.safetensors",
-                "trained": "trained.safetensors",
-            }.items()
+    def _files(self) -> dict[str, Path]:
+        """Give the files that commands name, by what stands for them."""
+        initial, trained = self.out / "initial.safetensors", self.out / "trained.safetensors"
+        return {
+            "initial": initial,
+            "first_epoch": self.out / "epoch-1.safetensors",
+            "trained": trained,
+            "file": trained if self.train else initial,
         }
-        paths["folder"] = shlex.quote(str(self.out))
-        return {**paths, "file": paths["trained" if self.train else "initial"]}
+
+    def _paths(self) -> dict[str, str]:
+        return {name: _argument(path) for name, path in self._files().items()}
 
     def _result(
         self, lang: str, bench: Bench, namespace: dict[str, Any], parts: tuple[Part, ...]
     ) -> TourResult:
         accuracy: float | None = namespace.get("accuracy")
-        trained = arrays(dict(namespace["network"].named_parameters())) if accuracy else {}
-        before = arrays(namespace["initial"]) if accuracy else {}
+        # Not the same as false: a network may name no image rightly.
+        asked = accuracy is not None
+        trained = arrays(dict(namespace["network"].named_parameters())) if asked else {}
+        before = arrays(namespace["initial"]) if asked else {}
         return TourResult(
             accuracy=accuracy,
-            seconds=bench.seconds if accuracy is not None else None,
+            seconds=bench.seconds,
             files=tuple(bench.files),
             moved=moves(before, trained),
             parts=parts,
             lang=lang,
             seed=self.seed,
         )
+
+
+def _argument(path: Path) -> str:
+    """Write a path as an argument in a shell, which must not look like an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def _with_cell(step: Step, code: str, look: Literal["text", "shades"], output: str) -> Step:
+    return replace(step, cells=(*step.cells, Cell(code, output, look)))
 
 
 def _facts(namespace: dict[str, Any]) -> dict[str, str]:

@@ -18,8 +18,8 @@ class Scene:
     Attributes:
         key: its name in the texts.
         cells: pieces of code.
-        commands: shell commands to try; ``{file}``, ``{initial}``, ``{trained}``, ``{folder}``
-            are paths.
+        commands: shell commands to try; ``{file}``, ``{initial}``, ``{trained}``,
+            ``{first_epoch}`` are paths.
         learns: whether it belongs to the training, and is left out without it.
         draws: whether the last cell prints shade characters.
     """

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import IO
 
 from weigh._tour.parts import Adds, Cell, Closing, Opening, Part, Step
-from weigh._tour.pictures import BLUE, LEVELS, ORANGE
+from weigh._tour.pictures import BLUE, IN_ASCII, LEVELS, ORANGE, PICTURED
 from weigh._tour.wrap import wrap
+from weigh._views.text import render
 from weigh._width import cells
 
 WIDEST = 88
@@ -26,8 +27,8 @@ PROMPT, MORE, BAR = "> ", "  ", "| "
 def to_text(part: Part, width: int = 80) -> str:
     """Render a part as plain text, which ends with a line's end.
 
-    Only prose is wrapped to the width (in terminal columns); code, output, commands and file
-    names are kept whole.
+    Only prose and what Weigh itself says are wrapped to the width (in terminal columns); code,
+    output, commands and file names are kept whole.
     """
     return "".join("".join(text for text, _ in line) + "\n" for line in lines(part, width))
 
@@ -39,23 +40,61 @@ def show(
 
     Args:
         part: what to write.
-        stream: where to; a character that its encoding lacks is written as an escape.
+        stream: where to; a character that its encoding lacks is written as an escape, and
+            pictures in ASCII.
         width: columns for prose; None for the terminal's, or 80 where there is none.
         colour: None for a terminal's, unless ``NO_COLOR`` is set.
     """
-    terminal = stream.isatty()
-    if width is None:
-        width = shutil.get_terminal_size().columns if terminal else 80
-    if colour is None:
-        colour = terminal and not os.environ.get("NO_COLOR")
-    written = lines(part, min(width, WIDEST))
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    safe = [[(_encodable(text, encoding), style) for text, style in line] for line in written]
-    if colour:
-        _paint(safe, stream)
-    else:
-        stream.write("".join("".join(text for text, _ in line) + "\n" for line in safe))
-    stream.flush()
+    Page(stream, width=width, colour=colour).show(part)
+
+
+class Page:
+    """A stream on which parts appear, a step's lines as soon as they are there.
+
+    The arguments are those of ``show``.
+    """
+
+    def __init__(
+        self, stream: IO[str], *, width: int | None = None, colour: bool | None = None
+    ) -> None:
+        self._stream, self._width = stream, width
+        if colour is None:
+            colour = stream.isatty() and not os.environ.get("NO_COLOR")
+        self._colour = colour
+        self._begun: list[Line] = []
+        """The lines of the step under way that are written already."""
+
+    def so_far(self, step: Step) -> None:
+        """Write what is new in a step that goes on."""
+        written = self._lines(step)
+        while written and not written[-1]:
+            # An empty line comes after the output, of which more may come.
+            written.pop()
+        self._more(written)
+        self._begun = written
+
+    def show(self, part: Part) -> None:
+        """Write a part, or of a step under way what is not there yet."""
+        self._more(self._lines(part))
+        self._begun = []
+
+    def _lines(self, part: Part) -> list[Line]:
+        width = self._width
+        if width is None:
+            width = shutil.get_terminal_size().columns if self._stream.isatty() else 80
+        return list(lines(part, min(width, WIDEST)))
+
+    def _more(self, written: list[Line]) -> None:
+        # Where the terminal's width has changed since, the lines differ: all are written again.
+        begun = len(self._begun)
+        fresh = written[begun:] if written[:begun] == self._begun else written
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        safe = [[(_encodable(text, encoding), style) for text, style in line] for line in fresh]
+        if self._colour:
+            _paint(safe, self._stream)
+        else:
+            self._stream.write("".join("".join(text for text, _ in line) + "\n" for line in safe))
+        self._stream.flush()
 
 
 def lines(part: Part, width: int) -> Iterator[Line]:
@@ -145,7 +184,8 @@ def _adds(adds: Adds, width: int) -> Iterator[Line]:
     for at, line in enumerate(wrapped):
         head = len(adds.title.rstrip()) if at == 0 else 0
         yield [(BAR, "magenta"), (line[:head], "bold magenta"), *_inline(line[head:])]
-    for line in adds.output.split("\n") if adds.output else ():
+    output = render(adds.document, width=max(width - len(BAR), 7))
+    for line in output.split("\n") if output else ():
         yield [(BAR, "magenta"), (line, "")]
     for command in adds.commands:
         yield [(BAR, "magenta"), ("  $ " + command, "green")]
@@ -157,17 +197,22 @@ def _commands(commands: tuple[str, ...]) -> Iterator[Line]:
 
 
 def _encodable(text: str, encoding: str) -> str:
+    try:
+        PICTURED.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(IN_ASCII)
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _paint(written: list[Line], stream: IO[str]) -> None:
     from rich.console import Console
-    from rich.text import Text
+    from rich.segment import Segment, Segments
+    from rich.style import Style
 
-    console = Console(file=stream, force_terminal=True, highlight=False)
+    segments = []
     for line in written:
-        text = Text()
-        for piece, style in line:
-            text.append(piece, style)
-        # A soft-wrapped line is handed to the terminal as it is: never broken, never cut.
-        console.print(text, soft_wrap=True)
+        segments += [Segment(piece, Style.parse(style)) for piece, style in line if piece]
+        segments.append(Segment.line())
+    # Segments, soft-wrapped, are handed to the terminal as they are: no line is broken or cut, and
+    # a tab stays a tab, which it does not in rich's Text.
+    Console(file=stream, force_terminal=True).print(Segments(segments), soft_wrap=True)

@@ -31,7 +31,11 @@ class Language:
 
     Attributes:
         weigh_adds: the heading of what Weigh adds, up to where the text begins.
+        between: what stands between two sentences.
+        missing: of a step alone, that files its commands name are not there.
+        wrote: of a step alone, that files were written.
         opening: before the first step.
+        opening_untrained: the same, when the tour is not to train.
         closing: after training; ``adds`` introduces the commands to try.
         untrained: the same, when the tour was not to train.
         epoch: the message of the progress bar.
@@ -39,7 +43,11 @@ class Language:
     """
 
     weigh_adds: str
+    between: str
+    missing: str
+    wrote: str
     opening: Words
+    opening_untrained: Words
     closing: Words
     untrained: Words
     epoch: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,15 @@ from weigh._errors import WeighError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+_ANOTHER = "Name another folder with --out."
+
+NETWORK = "weigh tour"
+"""How the tour's checkpoints say whose they are, in their metadata."""
+
+_WRITTEN_AFTER_TRAINING = ("trained.safetensors", "trained.pt", "filters.png")
+_EPOCH = re.compile(r"epoch-[0-9]+\.safetensors")
 
 
 def safetensors_bytes(
@@ -53,6 +63,31 @@ def write_file(path: Path, data: bytes) -> None:
             part.unlink()
 
 
+def remove_older(folder: Path) -> None:
+    """Remove what an earlier tour's training left, so that no two networks are mixed.
+
+    An epoch's checkpoint goes only if its metadata say that it is the tour's: unlike the other
+    files it might never be written again, and other trainings name theirs so too.
+
+    Raises:
+        WeighError: a file cannot be removed.
+    """
+    try:
+        for path in sorted(folder.iterdir()):
+            own = path.name in _WRITTEN_AFTER_TRAINING or (
+                _EPOCH.fullmatch(path.name) is not None and path.is_file() and _is_own(path)
+            )
+            if own and path.is_file():
+                path.unlink()
+    except OSError as error:
+        raise unwritable("an older file cannot be removed", error).at(str(folder)) from error
+
+
+def _is_own(path: Path) -> bool:
+    with path.open("rb") as file:
+        return f'"network":"{NETWORK}"'.encode() in file.read(200)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder, if it is not there, and see that files can be written in it.
 
@@ -64,10 +99,12 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
+    except FileExistsError:
+        raise WeighError("this is a file, not a folder", do=_ANOTHER).at(str(folder)) from None
     except OSError as error:
         raise unwritable("the folder cannot be written", error).at(str(folder)) from error
 
 
 def unwritable(what: str, error: OSError) -> WeighError:
     """Say what the system said, and what to do."""
-    return WeighError(what, seen=error.strerror or str(error), do="Name another folder with --out.")
+    return WeighError(what, seen=error.strerror or str(error), do=_ANOTHER)

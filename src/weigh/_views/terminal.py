@@ -12,11 +12,13 @@ from weigh._views.text import Style, plain, render
 _CODES = {"heading": "1", "name": "1", "title": "2", "detail": "2"}
 
 
-def write(document: Document, stream: IO[str]) -> None:
+def write(document: Document, stream: IO[str] | None) -> None:
     """Write a document: for a terminal to its width and in colour, else whole and plain.
 
     ``NO_COLOR`` (not empty) and ``TERM=dumb`` turn colour off; see https://no-color.org.
     """
+    if stream is None:  # Python was started with standard output closed; print is silent too
+        return
     terminal = stream.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

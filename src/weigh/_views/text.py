@@ -131,8 +131,8 @@ def _stacked(
 
 
 def _labelled(column: Column, text: str) -> str:
-    """A number needs its column's title; a word speaks for itself."""
-    if column.align == "left":
+    """A number needs its column's title, if it has one; a word speaks for itself."""
+    if column.align == "left" or not column.title:
         return text
     if not column.unit:
         return f"{column.title} {text}"

@@ -83,6 +83,12 @@ def test_any_region_of_any_cutting(data: st.DataObject) -> None:
             np.testing.assert_array_equal(values.read(region), array.numpy()[index])
 
 
+@pytest.mark.parametrize("file", NAMES)
+def test_one_process_alone_says_so(tmp_path: Path, file: str) -> None:
+    net = weigh.open(write(tmp_path, TRAINED) / file.format(0))
+    assert "It is what one process of several held: name the folder that it lies in." in net.notes
+
+
 def test_frozen_shared_and_buffers(tmp_path: Path) -> None:
     frozen = {"norm.weight": torch.arange(7.0).to(torch.bfloat16)}
     buffers = {"norm.count": torch.tensor(4)}

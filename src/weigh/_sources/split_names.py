@@ -11,6 +11,7 @@ _SPLIT = re.compile(
 _INDEX = re.compile(
     r"(.+)\.(?:safetensors|bin|msgpack)((?:\.\w+)?)\.index((?:\.\w+)?)\.json", re.ASCII
 )
+_PROCESS = re.compile(r"(?:\w+_)?zero_pp_rank_\d+_mp_rank_\d+_(?:model|optim)_states\.pt", re.ASCII)
 
 
 class SplitName(NamedTuple):
@@ -74,7 +75,10 @@ def part_note(name: str) -> tuple[str, ...]:
         >>> part_note("model-00001-of-00002.bin")
         ('It is file 1 of 2, and the others are not shown: name their index, or the folder.',)
     """
-    split = split_name(name.replace("\\\\", "/").rpartition("/")[2])
+    name = name.replace("\\", "/").rpartition("/")[2]
+    if _PROCESS.fullmatch(name):
+        return ("It is what one process of several held: name the folder that it lies in.",)
+    split = split_name(name)
     if split is None or split.total < 2 or split.after.endswith(".gguf"):
         return ()
     return (

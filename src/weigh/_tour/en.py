@@ -291,7 +291,7 @@ LANGUAGE = Language(
     between=" ",
     missing="(The command's file is not in {folder} yet: a whole tour, without `--step`, "
     "leaves it there.)",
-    wrote="(This step and those before it wrote files in {folder}: {count}.)",
+    wrote="(Files written in {folder} by this step and those before it: {count}.)",
     opening=Words(
         "Weigh: a tour of a network's learnable parameters",
         (_BROUGHT + "There are {steps} steps; the first {article} follow the article." + _LATER,),

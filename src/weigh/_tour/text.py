@@ -184,6 +184,7 @@ def _adds(adds: Adds, width: int) -> Iterator[Line]:
     for at, line in enumerate(wrapped):
         head = len(adds.title.rstrip()) if at == 0 else 0
         yield [(BAR, "magenta"), (line[:head], "bold magenta"), *_inline(line[head:])]
+    # What Weigh says is indented by up to 6, so it needs one column more at least.
     output = render(adds.document, width=max(width - len(BAR), 7))
     for line in output.split("\n") if output else ():
         yield [(BAR, "magenta"), (line, "")]

@@ -5,6 +5,7 @@ import collections
 import contextlib
 import datetime as dt
 import gc
+import itertools
 import pickle
 import pickletools
 import struct
@@ -227,14 +228,14 @@ def test_a_put_far_out_takes_no_memory() -> None:
 
 
 DEEP = {
-    "tuples": b"\x80\x02)" + b"\x85" * 1_000_000 + b".",
-    "calls": b"\x80\x02N" + b")R" * 1_000_000 + b".",
-    "lists": b"\x80\x02" + b"]" * 500_000 + b"a" * 499_999 + b".",
-    "dicts": b"\x80\x02" + b"}N" * 500_000 + b"}" + b"s" * 500_000 + b".",
-    "states": b"\x80\x02" + b"N)R" * 500_000 + b"N" + b"b" * 500_000 + b".",
-    "sets": b"\x80\x04" + b"\x8f(" * 500_000 + b"\x90" * 499_999 + b"0.",
-    "ids": b"\x80\x02N" + b"Q" * 1_000_000 + b".",
-    "a tuple as a key": b"\x80\x02})" + b"\x85" * 2_000_000 + b"Ns.",
+    "tuples": b"\x80\x02)" + b"\x85" * 300_000 + b".",
+    "calls": b"\x80\x02N" + b")R" * 300_000 + b".",
+    "lists": b"\x80\x02" + b"]" * 150_000 + b"a" * 149_999 + b".",
+    "dicts": b"\x80\x02" + b"}N" * 150_000 + b"}" + b"s" * 150_000 + b".",
+    "states": b"\x80\x02" + b"N)R" * 150_000 + b"N" + b"b" * 150_000 + b".",
+    "sets": b"\x80\x04" + b"\x8f(" * 150_000 + b"\x90" * 149_999 + b"0.",
+    "ids": b"\x80\x02N" + b"Q" * 300_000 + b".",
+    "a tuple as a key": b"\x80\x02})" + b"\x85" * 300_000 + b"Ns.",
 }
 
 
@@ -296,3 +297,73 @@ def test_a_default_dict_keeps_its_factory_and_its_pairs(protocol: int) -> None:
     assert isinstance(made.arguments, tuple)
     assert [one.path.rpartition(".")[2] for one in made.arguments] == ["list"]
     assert made.pairs == [("a", [1])]
+
+
+_HUNGRY = {
+    "marks": b"(" * 10_000_000,
+    "lists": b"]" * 10_000_000,
+    "dicts": b"}" * 10_000_000,
+    "sets": b"\x8f" * 10_000_000,
+    "tuples in tuples": b")" + b"\x85" * 10_000_000,
+    "calls": b"cos\nx\n" + b")R" * 5_000_000,
+    "dicts of marks": b"(d" * 5_000_000,
+    "lists of marks": b"(l" * 5_000_000,
+    "ids outside": b"N" + b"Q" * 10_000_000,
+    "states": b"cos\nx\n)R" + b"}b" * 5_000_000,
+    "new states": b"cos\nx\n" + b")RNb" * 2_500_000,
+    "short texts": b"U\2ab" * 4_000_000,
+    "wide texts": b"X\x08\0\0\0abcd\xf0\x9f\x98\x80" * 1_000_000,
+    "one wide text": b"X\x84\x96\x98\0\xf0\x9f\x98\x80" + b"a" * 10_000_000,
+    "numbers": b"M\1\2" * 5_000_000,
+    "places in the memo": b"N" + b"".join(b"r%b" % struct.pack("<I", 3 * i) for i in range(2**20)),
+    "pairs": b"}" + b"NNs" * 3_000_000,
+    "many pairs": b"}(" + b"N" * 10_000_000 + b"u",
+    "a pair of a call": b"cos\nx\n)R" + b"NNs" * 3_000_000,
+}
+_MEASURE = """
+import sys, time
+from weigh._errors import FormatError
+from weigh._sources.pickles import read_pickle
+data = sys.stdin.buffer.read()
+begin = time.process_time()
+try: read_pickle(data)
+except FormatError as error: assert "more memory" in str(error) or "ends early" in str(error), error
+took = time.process_time() - begin
+status = open("/proc/self/status").read()
+print(took, int(status.split("VmHWM:")[1].split()[0]) / 1024)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")
+@pytest.mark.parametrize("name", _HUNGRY)
+def test_what_a_short_program_asks_for_is_bounded(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE], input=_HUNGRY[name], capture_output=True, check=True
+    )
+    took, peak = map(float, done.stdout.split())
+    assert peak < 300
+    assert took < 10
+
+
+def test_a_list_of_very_many_tensors_is_not_refused() -> None:
+    """As the pickle of 150,000 tensors is, each of its objects put into the memo."""
+    place = itertools.count(6)
+
+    def put() -> bytes:
+        return b"r" + struct.pack("<I", next(place))
+
+    def text(words: bytes) -> bytes:
+        return b"X" + struct.pack("<I", len(words)) + words + put()
+
+    def tensor(key: int) -> bytes:
+        pid = b"(h\0h\1" + text(b"%d" % key) + b"h\2M\x09\3t" + put() + b"Q"
+        sizes = b"K\1\x85" + put() + b"K\1\x85" + put()
+        return b"h\3(" + pid + b"K\0" + sizes + b"\x89h\4)R" + put() + b"t" + put() + b"R" + put()
+
+    known = (
+        b"X\7\0\0\0storageq\0ctorch\nFloatStorage\nq\1X\3\0\0\0cpuq\2"
+        b"ctorch._utils\n_rebuild_tensor_v2\nq\3ccollections\nOrderedDict\nq\x04Nq\5"
+    )
+    rows = (text(b"model.layers.%017d" % i) + tensor(i) for i in range(150_000))
+    data = b"\x80\2" + known + b"}(" + b"".join(rows) + b"u."
+    assert len(read_pickle(data).value.pairs) == 150_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import struct
+import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ from weigh._sources.pickled import Call, Items, Pairs, Persistent
 if TYPE_CHECKING:
     from weigh._sources.pickles import Machine
 
-STOP = 0x2E
+STOP, MARK = 0x2E, 0x28
 _PROTOCOLS = 5
+_A_PAIR, AN_ENTRY = 64, 112
+"""The memory of a pair in a mapping, and of a place in a dict of places."""
 _MAX_INTEGER = 1024
 """Making a number of text takes time that grows with the square of its length."""
 
@@ -75,7 +78,11 @@ def _number(form: struct.Struct) -> _Operation:
 
 def _text(form: struct.Struct) -> _Operation:
     def operation(m: Machine) -> None:
-        m.stack.append(str(m.take(m.unpack(form)), "utf-8", "surrogatepass"))
+        piece = m.take(m.unpack(form))
+        text = str(piece, "utf-8", "surrogatepass")
+        if not text.isascii():  # one wide letter makes all of them wide
+            m.charge(max(0, sys.getsizeof(text) - len(piece)))
+        m.stack.append(text)
 
     return operation
 
@@ -122,14 +129,14 @@ def _tuple(length: int) -> _Operation:
 
 def _get(form: struct.Struct) -> _Operation:
     def operation(m: Machine) -> None:
-        m.stack.append(m.memo[m.unpack(form)])
+        m.recall(m.unpack(form))
 
     return operation
 
 
 def _put(form: struct.Struct) -> _Operation:
     def operation(m: Machine) -> None:
-        m.memo[m.unpack(form)] = m.stack[-1]
+        m.remember(m.unpack(form))
 
     return operation
 
@@ -185,19 +192,21 @@ def _quoted(m: Machine) -> None:
 
 
 def _escaped(m: Machine) -> None:
-    m.stack.append(m.line().decode("raw-unicode-escape"))
+    text = m.line().decode("raw-unicode-escape")
+    m.charge(4 * len(text))
+    m.stack.append(text)
 
 
 def _decimal_get(m: Machine) -> None:
-    m.stack.append(m.memo[int(m.line()[:20])])
+    m.recall(int(m.line()[:20]))
 
 
 def _decimal_put(m: Machine) -> None:
-    m.memo[int(m.line()[:20])] = m.stack[-1]
+    m.remember(int(m.line()[:20]))
 
 
 def _memoize(m: Machine) -> None:
-    m.memo[len(m.memo)] = m.stack[-1]
+    m.remember(len(m.memo) + len(m.far))
 
 
 def _mark_tuple(m: Machine) -> None:
@@ -217,7 +226,9 @@ def _mark_frozenset(m: Machine) -> None:
 
 def _mark_dict(m: Machine) -> None:
     made = Pairs()
-    made.pairs.extend(_paired(m.pop_mark()))
+    items = m.pop_mark()
+    m.charge(_A_PAIR * (len(items) // 2))
+    made.pairs.extend(_paired(items))
     m.stack.append(made)
 
 
@@ -256,6 +267,7 @@ def _set(m: Machine) -> None:
 
 def _set_all(m: Machine) -> None:
     items = m.pop_mark()
+    m.charge(_A_PAIR * (len(items) // 2))
     _pairs_of(m.stack[-1]).extend(_paired(items))
 
 
@@ -409,3 +421,22 @@ OPERATIONS |= {  # names, calls and what is kept outside
     ord("P"): _text_persistent,
     ord("Q"): _persistent,
 }
+
+COSTS = bytearray([12]) * 256
+"""About how many bytes of memory each instruction takes, so that what a pickle asks for is
+bounded: its place on the stack, and the object that it makes. The length of a text and the pairs
+of a mapping are added where they are known, and a mark's are given back where it is taken up."""
+for _codes, _cost in (
+    ("JMGILF\x8a\x8b", 44),
+    ("\x8c\x8dXSVUTCB\x8e\x96", 76),
+    ("]\x85\x86\x87(tl", 76),
+    ("}d\x8f\x91", 124),
+    ("a", 40),
+    ("s", _A_PAIR + 40),
+    ("R\x81io", 96),
+    ("\x92", 168),
+    ("b", 100),
+    ("PQ", 76),
+):
+    for _code in _codes.encode("latin-1"):
+        COSTS[_code] = _cost

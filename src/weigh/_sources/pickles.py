@@ -13,13 +13,14 @@ import struct
 from typing import Any
 
 from weigh._errors import FormatError, printable
-from weigh._sources.pickle_operations import OPERATIONS, STOP, EndsEarlyError
+from weigh._sources.pickle_operations import AN_ENTRY, COSTS, MARK, OPERATIONS, STOP, EndsEarlyError
 from weigh._sources.pickled import Global, Persistent, Pickle
 
-__all__ = ["MAX_OPERATIONS", "EndsEarlyError", "Machine", "read_pickle"]
+__all__ = ["EndsEarlyError", "Machine", "read_pickle"]
 
-MAX_OPERATIONS = 10_000_000
-"""More instructions than any checkpoint seen: 100,000 tensors take about four million."""
+_FREE, _A_BYTE, _MOST = 40_000_000, 10, 200_000_000
+"""The memory that a pickle's objects may take besides its own bytes: 100,000 tensors are listed in
+11 MB and take 100 MB, while a single byte can ask for an object of a hundred."""
 
 _MAX_LINE = 1 << 16
 _FIRST_LINE = 1 << 8
@@ -48,22 +49,26 @@ def read_pickle(data: bytes | memoryview, start: int = 0) -> Pickle:
 class Machine:
     """The stack, the memo and the place in the program."""
 
-    __slots__ = ("at", "data", "marks", "memo", "names", "outside", "size", "stack")
+    __slots__ = ("at", "data", "far", "left", "marks", "memo", "names", "outside", "size", "stack")
 
     def __init__(self, data: bytes | memoryview, start: int) -> None:
         self.data, self.at, self.size = data, start, len(data)
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+        # Places of the memo come one after the other: a dict of them would take ten times as much.
+        self.memo: list[Any] = []
+        self.far: dict[int, Any] = {}
         self.names: dict[tuple[str, str], Global] = {}
         self.outside: list[Persistent] = []
+        self.left = max(_FREE, min(_FREE + _A_BYTE * self.size, _MOST - self.size))
 
     def run(self) -> Pickle:
-        operations, start = OPERATIONS, self.at
+        operations, costs, start = OPERATIONS, COSTS, self.at
         try:
-            for _ in range(MAX_OPERATIONS):
+            while self.left > 0:
                 code = self.data[self.at]
                 self.at += 1
+                self.left -= costs[code]
                 if code == STOP:
                     names = frozenset(one.path for one in self.names.values())
                     return Pickle(self.stack.pop(), names, self.outside, (start, self.at))
@@ -86,7 +91,22 @@ class Machine:
             raise FormatError(
                 "the pickle is malformed", seen=f"{reason} at byte {self.at:,}"
             ) from None
-        raise FormatError(f"the pickle has more than {MAX_OPERATIONS:,} instructions")
+        raise self.greedy()
+
+    def greedy(self) -> FormatError:
+        return FormatError(
+            "the pickle asks for more memory than a checkpoint needs", seen=f"at byte {self.at:,}"
+        )
+
+    def charge(self, size: int) -> None:
+        """Take account of memory before it is used.
+
+        Raises:
+            FormatError: it is more than there may be.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise self.greedy()
 
     def take(self, length: int) -> bytes | memoryview:
         """Take bytes of the program itself."""
@@ -119,10 +139,27 @@ class Machine:
                 raise FormatError("the pickle has an endless line", seen=f"at byte {self.at:,}")
             window *= 4
 
+    def recall(self, place: int) -> None:
+        """Push what the memo holds at a place."""
+        memo = self.memo
+        self.stack.append(memo[place] if 0 <= place < len(memo) else self.far[place])
+
+    def remember(self, place: int) -> None:
+        """Keep the top of the stack in the memo."""
+        memo, top = self.memo, self.stack[-1]
+        if place == len(memo):
+            memo.append(top)
+        elif 0 <= place < len(memo):
+            memo[place] = top
+        else:
+            self.charge(AN_ENTRY)
+            self.far[place] = top
+
     def pop_mark(self) -> list[Any]:
         """Take what was pushed since the last mark."""
         items = self.stack
         self.stack = self.marks.pop()
+        self.left += COSTS[MARK]
         return items
 
     def named(self, module: str, name: str) -> None:

@@ -208,6 +208,15 @@ def test_names_that_are_nearly_right(article: Path) -> None:
     assert "'net.safetensors'" in refused("show", article.with_name("net.safetensor"))
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pt", "model"])
+def test_what_stands_in_for_a_file_is_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n")
+    assert "a Git LFS pointer, not the file itself. Run git lfs pull" in refused("show", path)
+    path.write_text("\n<!DOCTYPE html>\n<html><body>Not found</body></html>")
+    assert "a web page, not a checkpoint" in refused("show", path)
+
+
 def test_usage(article: Path) -> None:
     assert "SOURCE" in refused("show")
     assert "--fodl" in refused("show", article, "--fodl")

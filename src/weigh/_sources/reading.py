@@ -19,6 +19,8 @@ _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt")
 """Files that tell a folder of Orbax's."""
 _AT_ONCE = 16
 _NAMED = 4
+_LFS = b"version https://git-lfs.github.com/"
+_HTML = (b"<!doctype html", b"<html")
 
 
 def read_file(source: ByteSource) -> Facts:
@@ -127,6 +129,7 @@ def _format_of(source: ByteSource) -> Format:
     if source.size == 0:
         raise FormatError("the file is empty")
     head = bytes(source.view(0, min(source.size, _HEAD)))
+    _refuse_stand_in(head)
     name = source.name.replace("\\", "/").rpartition("/")[2]
     listed: list[Collection[str]] = []
 
@@ -147,3 +150,20 @@ def _format_of(source: ByteSource) -> Format:
             + (f" These formats of other packages failed: {'; '.join(broken)}." if broken else ""),
         )
     return row
+
+
+def _refuse_stand_in(head: bytes) -> None:
+    """Name what is often found in place of a file, whatever the file is called.
+
+    Raises:
+        SourceError: it is such a thing.
+    """
+    if head.startswith(_LFS):
+        raise SourceError(
+            "a Git LFS pointer, not the file itself", do="Run git lfs pull, or fetch it anew."
+        )
+    if head.lstrip().lower().startswith(_HTML):
+        raise SourceError(
+            "a web page, not a checkpoint",
+            do="It may be what a site answered in place of the file: fetch it anew.",
+        )

@@ -171,7 +171,7 @@ def test_numpy_takes_a_tensor_as_an_array() -> None:
 
 
 def test_a_scalar_has_no_length() -> None:
-    network = weigh.open({"x": np.float32(2).reshape(())})
+    network = weigh.open({"x": np.array(2, "float32")})
     assert network["x"].shape == ()
     assert (network["x"].count, network["x"].bytes) == (1, 4)
     assert bool(network["x"])

@@ -92,6 +92,14 @@ def test_what_is_no_array_is_left_out_with_a_note() -> None:
     )
 
 
+def test_numbers_of_numpy_are_no_arrays(tmp_path: Path) -> None:
+    held = {"w": torch.ones(2), "loss": np.float64(0.5), "seen": [np.int64(3)]}
+    torch.save(held, tmp_path / "held.pt")
+    for facts in (read(held), _facts(str(tmp_path / "held.pt"))):
+        assert [found.name for found in facts.tensors] == ["w"]
+    assert "'loss' (float64)" in read(held).notes[0]
+
+
 def test_one_array_under_two_names_is_tied_and_an_equal_one_is_not() -> None:
     array, weight = np.zeros((2, 3)), torch.nn.Parameter(torch.zeros(2, 3))
     found = {
@@ -174,7 +182,7 @@ def test_other_libraries_arrays_are_converted_when_read() -> None:
     assert other.converted == 1
     assert only(Other([1.0], "lib.float32")).values.dtype.name == "float32"
     assert whole(only(Dlpack(np.arange(3.0)))).tolist() == [0, 1, 2]
-    assert whole(only(np.float64(2.5))).item() == 2.5
+    assert whole(only(np.array(2.5))).item() == 2.5
 
 
 def test_an_array_that_breaks_is_an_error_that_names_it() -> None:

@@ -90,6 +90,8 @@ def is_torch(value: object) -> bool:
 
 def is_array(value: object) -> bool:
     """Whether a value is an array, or turns into one."""
-    if isinstance(value, type):
+    # A number of NumPy's has what an array has, and is a plain value all the same.
+    number = getattr(sys.modules.get("numpy"), "generic", type)
+    if isinstance(value, type | number):
         return False
     return is_torch(value) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._formula import disagrees
 from weigh._kinds.holders import Holder
-from weigh._kinds.keras import guess
+from weigh._kinds.keras import guess as guess_of_keras
 from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
 from weigh._kinds.llama_cpp import states_rms_norms
 from weigh._kinds.loose import completed, stated_hyperparameters, stated_kind
@@ -72,12 +72,14 @@ class _Context:
         ties: the first name of each tensor met under another name.
         ordered: whether the source's order is the network's own.
         quantized: whether any tensor is of a quantized dtype.
+        keras: whether the format is one that Keras writes.
     """
 
     near: Neighbours
     ties: Mapping[str, str]
     ordered: bool
     quantized: bool
+    keras: bool
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ def interpret(facts: Facts) -> Network:
         ties=_ties(facts.tensors),
         ordered=facts.ordered,
         quantized=any(t.values.dtype.family == "quantized" for t in facts.tensors),
+        keras=facts.format in ("keras", "hdf5"),
     )
     top = _layer(_tree(facts), within, None, redrawn=False)
     others = tuple(_loose(t, within.ties) for t in facts.tensors if not _in_tree(t))
@@ -291,7 +294,7 @@ def _read_kind(node: _Node, within: _Context) -> _Reading:
         loose = found.made_by is not None and found.made_by.loose
         return _completed(reading, node, within) if loose and node.own else reading
     packed = packing(node.own)
-    guess = _guess(node, packed, within.near)
+    guess = _guess(node, packed, within)
     if guess is None:
         return _Reading(None, "?", "unknown", {}, packing=packed)
     kind, values = guess
@@ -305,7 +308,7 @@ def _completed(reading: _Reading, node: _Node, within: _Context) -> _Reading:
     if kind is not None and all(h.status != "unknown" for h in reading.hypers.values()):
         return reading
     shapes = {name: t.values.shape for name, t in node.own.items() if t.values.shape is not None}
-    guess = _guess(node, packing(node.own), within.near)
+    guess = _guess(node, packing(node.own), within)
     kind, hypers = completed(kind, reading.hypers, guess, shapes)
     # What a class of the user's prints, nobody says.
     signature = kind.signature(Hypers(hypers)) if kind and reading.kind else ""
@@ -313,7 +316,7 @@ def _completed(reading: _Reading, node: _Node, within: _Context) -> _Reading:
 
 
 def _guess(
-    node: _Node, packed: Packing | None, near: Neighbours
+    node: _Node, packed: Packing | None, within: _Context
 ) -> tuple[Kind, dict[str, object]] | None:
     """Guess a layer's kind from what it holds."""
     if packed is not None and packed.kind is not None:
@@ -328,7 +331,9 @@ def _guess(
     children = [name for name, child in node.children.items() if _holds_tensors(child)]
     if not shapes:
         return None
-    return recognise(node.path, shapes, near, children) or guess(node.path, shapes)
+    # Keras and Flax call what they learn alike, and lay it out alike.
+    found = guess_of_keras(node.path, shapes) if within.keras else None
+    return found or recognise(node.path, shapes, within.near, children)
 
 
 def _holds_tensors(node: _Node) -> bool:

@@ -12,7 +12,6 @@ from weigh._explain import Explanation, explain_network
 from weigh._facts import Facts
 from weigh._kinds.interpret import interpret
 from weigh._model import Network
-from weigh._sources import hub
 from weigh._sources.folder import LocalFolder, local_file
 from weigh._sources.reading import read_folder, read_named
 
@@ -133,8 +132,10 @@ def _facts_at(path: Any) -> Facts:
         if is_url(path):
             return read_place(path)
     try:
-        if isinstance(path, str) and path.startswith(hub.PREFIX) and not os.path.exists(path):  # noqa: PTH110
-            return read_folder(hub.cached_model(path))
+        if isinstance(path, str) and path.startswith("hf:") and not os.path.exists(path):  # noqa: PTH110
+            from weigh._sources.hub import cached_model  # only the hub's cache needs it
+
+            return read_folder(cached_model(path))
         if os.path.isdir(path):  # noqa: PTH112 - a path of any type
             return read_folder(LocalFolder(os.fsdecode(path)))
         return read_named(local_file(path))

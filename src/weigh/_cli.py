@@ -79,17 +79,18 @@ def show(source: str, pattern: str | None, *, fold: bool, as_json: bool) -> None
       weigh show model.safetensors --fold
       weigh show model.safetensors --json | jq .counts
     """  # noqa: D301
-    from weigh._views.json import dumps, show_json
-    from weigh._views.show import show_document
-
     network = _open(source)
     try:
         selected = None if pattern is None else network.select(pattern)
     except UnknownNameError as error:
         raise error.at(source) from None
     if as_json:
+        from weigh._views.json import dumps, show_json
+
         click.echo(dumps(show_json(network, selected)))
     else:
+        from weigh._views.show import show_document
+
         _print(show_document(network, selected, folded=fold))
 
 

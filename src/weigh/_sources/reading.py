@@ -12,7 +12,6 @@ from weigh._registry import FORMATS, ZIP, Format, added, find_folder_format, fin
 from weigh._sources.bytes import ByteSource
 from weigh._sources.folder import Folder
 from weigh._sources.split_names import part_note
-from weigh._sources.zips import read_directory
 
 _HEAD = 512
 _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt")
@@ -134,6 +133,8 @@ def _format_of(source: ByteSource) -> Format:
     listed: list[Collection[str]] = []
 
     def members() -> Collection[str]:
+        from weigh._sources.zips import read_directory  # most files are no archives
+
         if not listed:
             listed.append(read_directory(source) if head.startswith(ZIP) else ())
         return listed[0]

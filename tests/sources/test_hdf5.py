@@ -176,6 +176,23 @@ def test_chunks_that_were_never_written_are_filled(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tensor[1::3, ::2].read(), expected[1::3, ::2])
 
 
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_values_in_a_header(tmp_path: Path, libver: str) -> None:
+    array = np.arange(12, dtype=">f4").reshape(3, 4)
+    with h5py.File(tmp_path / "a.h5", "w", libver=libver) as file:
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_layout(h5py.h5d.COMPACT)
+        kind, space = h5py.h5t.IEEE_F32BE, h5py.h5s.create_simple(array.shape)
+        h5py.h5d.create(file.id, b"x", kind, space, made).write(
+            h5py.h5s.ALL, h5py.h5s.ALL, array.astype("f4")
+        )
+        file.create_dataset("empty", (2, 3), "i2", fillvalue=9)
+    net = weigh.open(tmp_path / "a.h5")
+    np.testing.assert_array_equal(net["x"].read(), array)
+    np.testing.assert_array_equal(net["x"][1, ::2].read(), array[1, ::2])
+    assert net["empty"].read().tolist() == [[9] * 3] * 2
+
+
 def deflated(path: Path, inner: bytes) -> None:
     """Write a chunk whose deflated bytes are longer when unpacked than the chunk."""
     with make(path) as file:

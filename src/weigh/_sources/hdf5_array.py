@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from weigh._dtypes import DTYPES, DType
 from weigh._errors import FormatError, UnsupportedError
 from weigh._facts import Values
 from weigh._sources.bytes import ByteSource
+from weigh._sources.hdf5_header import compact_place
 from weigh._sources.hdf5_texts import Texts
 from weigh._sources.hdf5_types import number_type
 from weigh._sources.hdf5_values import FLETCHER, GZIP, SHUFFLE, ChunkedValues, Dataset
@@ -49,6 +51,8 @@ def array_of(
         raise UnsupportedError("it has too many axes")
     count = count_of(shape)
     offset = found.get_offset() if layout == h5d.CONTIGUOUS else None
+    if layout == h5d.COMPACT:
+        offset = _compact(source, address, dtype.size_of(count))
     if offset is not None:
         values = StoredValues(source, offset, dtype, shape, big_endian=big_endian)
         return Array(values, address, offset, dtype.size_of(count))
@@ -62,6 +66,17 @@ def array_of(
         filters = _filters(made)
     dataset = Dataset("/".join(("", *path)), address, stored, big_endian, chunk, filters)
     return Array(ChunkedValues(source, dataset, dtype, shape), address, None, stored)
+
+
+def _compact(source: ByteSource, address: int, size: int) -> int:
+    """Find the values that stand in a dataset's header."""
+    try:
+        place = compact_place(source, address)
+    except struct.error:
+        place = None
+    if place is None or place[1] < size:
+        raise UnsupportedError("its values are not in its header")
+    return place[0]
 
 
 def _type_of(found: Any, address: int, texts: Texts) -> tuple[DType, bool]:

@@ -9,19 +9,14 @@ read.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 from weigh._errors import FormatError
 from weigh._sources.bytes import ByteSource
+from weigh._sources.hdf5_header import ATTRIBUTE, messages
 
-_OLD_MESSAGE, _HEAP, _OBJECT = (
-    struct.Struct("<HHB3x"),
-    struct.Struct("<4s4xQ"),
-    struct.Struct("<H6xQ"),
-)
-_REFERENCE, _CONTINUED = struct.Struct("<IQI"), struct.Struct("<QQ")
-_ATTRIBUTE, _CONTINUATION, _SHARED = 0x0C, 0x10, 0x02
-_MOST_BLOCKS, _MOST_BLOCK, _MOST_HEAP = 256, 1 << 20, 1 << 25
+_HEAP, _OBJECT = struct.Struct("<4s4xQ"), struct.Struct("<H6xQ")
+_REFERENCE = struct.Struct("<IQI")
+_MOST_HEAP = 1 << 25
 _MOST_TOTAL = 1 << 26
 
 
@@ -86,54 +81,11 @@ class Texts:
         return found
 
     def _data(self, address: int, name: bytes) -> bytes | None:
-        for message in self._attributes(address):
-            found = _named(message, name)
+        for kind, _, body in messages(self._source, address):
+            found = _named(body, name) if kind == ATTRIBUTE else None
             if found is not None:
                 return found
         return None
-
-    def _attributes(self, address: int) -> Iterator[bytes]:
-        """Go through the attributes that an object's header holds."""
-        head = bytes(self._source.view(address, min(64, max(self._source.size - address, 0))))
-        old = head[:1] == b"\x01"
-        if not old and head[:5] != b"OHDR\x02":
-            return
-        if old:
-            size, flags = struct.unpack_from("<I", head, 8)[0], 0
-            blocks = [(address + 16, size)]
-        else:
-            flags = head[5]
-            at = 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
-            width = 1 << (flags & 3)
-            size = int.from_bytes(head[at : at + width], "little")
-            blocks = [(address + at + width, size)]
-        met = 0
-        while blocks:
-            start, size = blocks.pop(0)
-            met += 1
-            if met > _MOST_BLOCKS or size > _MOST_BLOCK:
-                return
-            block = bytes(self._source.view(start, size))
-            if not old and block[:4] == b"OCHK":
-                block = block[4:-4]
-            for kind, shared, body in _messages(block, old=old, ordered=bool(flags & 4)):
-                if kind == _CONTINUATION:
-                    blocks.append(_CONTINUED.unpack_from(body))
-                elif kind == _ATTRIBUTE and not shared:
-                    yield body
-
-
-def _messages(block: bytes, *, old: bool, ordered: bool) -> Iterator[tuple[int, bool, bytes]]:
-    """Give the kind of each message in a block, whether it stands elsewhere, and its body."""
-    at, width = 0, 8 if old else 6 if ordered else 4
-    while at + width <= len(block):
-        if old:
-            kind, size, flags = _OLD_MESSAGE.unpack_from(block, at)
-        else:
-            kind, size, flags = struct.unpack_from("<BHB", block, at)
-        at += width
-        yield kind, bool(flags & _SHARED), block[at : at + size]
-        at += size
 
 
 def _named(message: bytes, name: bytes) -> bytes | None:

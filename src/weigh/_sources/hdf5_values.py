@@ -1,4 +1,4 @@
-"""Values of an HDF5 dataset that do not lie in one piece: in chunks, or in its header.
+"""Values of an HDF5 dataset that do not lie in one piece: in chunks, or written nowhere.
 
 libhdf5 only says where chunks are. They are unpacked here, for its own filters trust what a file
 says of them: a spoiled one has crashed it, and a deflated one may grow without end.
@@ -7,6 +7,7 @@ says of them: a spoiled one has crashed it, and a deflated one may grow without 
 from __future__ import annotations
 
 import itertools
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from weigh._errors import FormatError, ValuesError
 from weigh._facts import Extent
 from weigh._index import Region
 from weigh._sources.bytes import ByteSource
+from weigh._sources.hdf5_header import fill_bytes
 from weigh._sources.hdf5_open import opened
 from weigh._sources.stored import count_of, refuse_expansion, too_large
 
@@ -38,7 +40,7 @@ class Dataset:
         address: the place of its header, which tells it from every other.
         stored: the bytes that its values take in the file.
         big_endian: whether each value's most significant byte comes first.
-        chunk: the shape of one chunk; None where the values are in the header.
+        chunk: the shape of one chunk; None where nothing was written.
         filters: the numbers of the filters that each chunk went through, in their order.
     """
 
@@ -62,7 +64,7 @@ class _Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkedValues:
-    """Values in chunks or in a header, of which a region is read at a time.
+    """Values in chunks, of which a region is read at a time; what was not written is filled.
 
     Attributes:
         source: the file.
@@ -110,32 +112,37 @@ class ChunkedValues:
         from weigh._decode import decode, decoded_dtype
 
         kind, chunk = decoded_dtype(self.dtype), self.dataset.chunk
-        chunks, fill, whole = self._look(region)
-        if chunk is None:
-            return np.array(whole, kind).reshape(region.shape)
-        count = count_of(chunk)
+        values = np.full(region.counts, self._fill(), kind)
+        count = count_of(chunk or ())
         size = self.dtype.size_of(count)
         if size > max(_MOST_CHUNK, 4 * self.dataset.stored):
             raise ValuesError("one chunk of it unpacks to more than fits", seen=f"{size:,} bytes")
-        values = np.full(region.counts, fill, kind)
-        for one in chunks:
+        for one in self._look(region) if chunk is not None else ():
             raw = self._unpacked(one, size)
             made = decode(raw, self.dtype, count, big_endian=self.dataset.big_endian)
-            target, origin = _overlap(region, one.corner, chunk)
-            values[target] = made.reshape(chunk)[origin]
+            target, origin = _overlap(region, one.corner, chunk or ())
+            values[target] = made.reshape(chunk or ())[origin]
         return values.reshape(region.shape)
 
-    def _look(self, region: Region) -> tuple[list[_Chunk], Any, Any]:
-        """Ask libhdf5 for a region's chunks and for what fills the others; or for the values."""
+    def _fill(self) -> Any:
+        """Give what stands where nothing was written."""
+        from weigh._decode import decode
+
+        try:
+            raw = fill_bytes(self.source, self.dataset.address)
+        except struct.error:
+            raise FormatError("the header of the dataset ends early") from None
+        if len(raw) != self.dtype.bits // 8:
+            return 0
+        return decode(raw, self.dtype, 1, big_endian=self.dataset.big_endian)[0]
+
+    def _look(self, region: Region) -> list[_Chunk]:
+        """Ask libhdf5 where a region's chunks are."""
         with opened(self.source, _MOST_AT_ONCE) as file:
             found = file[self.dataset.path]
-            if found.shape != self.shape:
+            if found.shape != self.shape or found.chunks != self.dataset.chunk:
                 raise FormatError("the file became another one since it was opened")
-            if self.dataset.chunk is None:
-                picked = tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in _rows(region))
-                return [], None, found[picked]
-            fill = 0 if self.dtype.name == "bfloat16" else found.fillvalue
-            return list(self._chunks(found, region, self.dataset.chunk)), fill, None
+            return list(self._chunks(found, region, found.chunks))
 
     def _chunks(self, found: Any, region: Region, chunk: tuple[int, ...]) -> Iterator[_Chunk]:
         spans = [

@@ -335,6 +335,8 @@ def guess(path: str, shapes: Mapping[str, Shape]) -> tuple[Kind, dict[str, objec
         >>> kind, values = guess("fc", {"kernel": (3, 2), "bias": (2,)})
         >>> kind.name, values["units"]
         ('Dense', 2)
+        >>> guess("fc", {"kernel": (3,)}) is None
+        True
     """
     name = _by_tensors(path.rpartition(".")[2], shapes)
     kind = KINDS.get(name or "")
@@ -363,6 +365,8 @@ def _by_tensors(name: str, shapes: Mapping[str, Shape]) -> str | None:
     if not kernel or not set(shapes) <= {"kernel", "bias"}:
         return "LayerNormalization" if set(shapes) == {"gamma", "beta"} else None
     rank, last = len(kernel) - 2, shapes.get("bias", kernel[-1:])
+    if rank < 0 or rank > 3:
+        return None
     if not rank:
         return "Dense" if last == kernel[-1:] else None
     if name.startswith("depthwise_conv"):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._formula import disagrees
 from weigh._kinds.holders import Holder
-from weigh._kinds.keras import guess as guess_of_keras
 from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
 from weigh._kinds.llama_cpp import states_rms_norms
 from weigh._kinds.loose import completed, stated_hyperparameters, stated_kind
@@ -332,7 +331,11 @@ def _guess(
     if not shapes:
         return None
     # Keras and Flax call what they learn alike, and lay it out alike.
-    found = guess_of_keras(node.path, shapes) if within.keras else None
+    found = None
+    if within.keras:
+        from weigh._kinds.keras import guess  # most networks are not Keras's
+
+        found = guess(node.path, shapes)
     return found or recognise(node.path, shapes, within.near, children)
 
 

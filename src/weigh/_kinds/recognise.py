@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from weigh._kinds import flax, llama_cpp
+from weigh._kinds import llama_cpp
 from weigh._kinds.kind import Kind, Shape
 from weigh._kinds.names import looks_fused, looks_like_embedding, looks_like_linear
 from weigh._kinds.neighbours import Neighbours
@@ -41,6 +41,8 @@ def recognise(
         children: the names of its child layers.
     """
     if near.survey.flax:
+        from weigh._kinds import flax  # most networks are not Flax's
+
         return flax.recognise(path, own, children)
     if (found := llama_cpp.recognise(path, own)) is not None:
         return found

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 
-from weigh._kinds import (
-    activation,
-    attention,
-    conv,
-    embedding,
-    keras,
-    linear,
-    norm,
-    onnx,
-    recurrent,
-)
+from weigh._kinds import activation, attention, conv, embedding, linear, norm, recurrent
 from weigh._kinds.holders import HOLDERS
 from weigh._kinds.kind import Kind
 from weigh._kinds.plain import PLAIN
@@ -31,8 +22,8 @@ _BY_ROLE: dict[str, Kind] = {
     **{kind.name: kind for kind in recurrent.BASES},
 }
 _ALIASES = {"NonDynamicallyQuantizableLinear": "AttentionOutput"}
-# Other frameworks' layers, by the beginning of a class's full name.
-_FOREIGN: dict[str, dict[str, Kind]] = {"keras.": keras.KINDS}
+_FOREIGN = {"keras.": "weigh._kinds.keras", "onnx.": "weigh._kinds.onnx"}
+"""Other frameworks' layers, by the beginning of a class's full name; most files have none."""
 _HOMES = ("torch.nn.", "torch.ao.nn.", "transformers.")
 
 
@@ -44,12 +35,11 @@ def find(name: str) -> Kind | None:
 def find_by_class(class_paths: Iterable[str]) -> Kind | None:
     """Find the kind of a class by its full name or that of a class it extends."""
     for path in class_paths:
-        if path.startswith("onnx."):
-            return onnx.KINDS.get(path.removeprefix("onnx."))
         home, _, name = path.rpartition(".")
-        for start, kinds in _FOREIGN.items():
-            if path.startswith(start) and name in kinds:
-                return kinds[name]
+        module = _FOREIGN.get(f"{path.partition('.')[0]}.")
+        if module is not None:
+            kinds: dict[str, Kind] = import_module(module).KINDS
+            return kinds.get(name)
         # A LazyBatchNorm1d extends no BatchNorm1d.
         plain = _ALIASES.get(name, name.removeprefix("Lazy"))
         kind = find(plain) or PLAIN.get(plain) or HOLDERS.get(plain)

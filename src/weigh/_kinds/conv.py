@@ -8,7 +8,7 @@ from math import prod
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec, uniform_by_fan_in
 from weigh._model import Initial
 
-_EXTENTS = {
+EXTENTS = {
     1: (("kernel_width", "width of a filter"),),
     2: (("kernel_height", "height of a filter"), ("kernel_width", "width of a filter")),
     3: (
@@ -17,6 +17,7 @@ _EXTENTS = {
         ("kernel_width", "width of a filter"),
     ),
 }
+"""The axes of a filter in space, by how many there are: their names and meanings."""
 
 
 class Conv(Kind):
@@ -125,7 +126,7 @@ class ConvTranspose(Conv):
 
 def _kernel_axes(rank: int) -> tuple[AxisWords, ...]:
     return tuple(
-        (name, meaning, f"kernel_size[{i}]") for i, (name, meaning) in enumerate(_EXTENTS[rank])
+        (name, meaning, f"kernel_size[{i}]") for i, (name, meaning) in enumerate(EXTENTS[rank])
     )
 
 

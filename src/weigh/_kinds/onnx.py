@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
+from weigh._kinds.conv import EXTENTS
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec
 from weigh._model import Hyperparameter, Status
 
@@ -58,19 +59,8 @@ class Operation(Kind):
         return prod(size for name, size in zip(names, shape, strict=True) if "out_" not in name)
 
 
-_SPACE = {
-    1: (("kernel_width", "width of a filter"),),
-    2: (("kernel_height", "height of a filter"), ("kernel_width", "width of a filter")),
-    3: (
-        ("kernel_depth", "depth of a filter in space"),
-        ("kernel_height", "height of a filter"),
-        ("kernel_width", "width of a filter"),
-    ),
-}
-
-
 def _kernel(rank: int) -> tuple[AxisWords, ...]:
-    words = _SPACE.get(rank - 2, ())
+    words = EXTENTS.get(rank - 2, ())
     return tuple((name, text, f"kernel_shape[{i}]") for i, (name, text) in enumerate(words))
 
 

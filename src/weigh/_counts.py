@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from weigh._covered import NOTHING, Span, Stored, covered
+from weigh._record import record
 
 if TYPE_CHECKING:
     from weigh._tensor import Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Counts:
     """The totals of a network.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from weigh._record import record
 
 Family = Literal["bool", "int", "uint", "float", "complex", "quantized", "blocks"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class DType:
     """One type of number.
 

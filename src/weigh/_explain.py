@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 
 from weigh._before import reason
 from weigh._errors import UnknownNameError
 from weigh._formula import disagrees, names_in, result
 from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Tensor
+from weigh._record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class AxisReason:
     """One axis of a tensor and where its size comes from.
 
@@ -27,7 +27,7 @@ class AxisReason:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Explanation:
     """What one tensor is.
 

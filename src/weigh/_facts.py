@@ -6,11 +6,11 @@ Sources make facts, kinds interpret them. A fact a source does not state is ``No
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from weigh._dtypes import DType
 from weigh._index import Region
+from weigh._record import field, record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ class Values(Protocol):
 
 
 # Facts are made by the thousand and live for one call: freezing them would double their cost.
-@dataclass(slots=True)
+@record()
 class FoundTensor:
     """One tensor as the source states it.
 
@@ -105,7 +105,7 @@ class FoundTensor:
     part: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, eq=False)
 class FoundClass:
     """The class of one or more layers, where the source states it.
 
@@ -123,7 +123,7 @@ class FoundClass:
     loose: bool = False
 
 
-@dataclass(slots=True)
+@record()
 class FoundLayer:
     """One layer as the source states it.
 
@@ -154,7 +154,7 @@ class FoundLayer:
     say: Callable[[], str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Accounts:
     """Where the bytes of a file, or of all files of a folder, went.
 
@@ -182,7 +182,7 @@ class Accounts:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Facts:
     """Everything a source states.
 

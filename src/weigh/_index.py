@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 import re
-from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Self
 
 from weigh._errors import IndexingError
+from weigh._record import record
 
 Index = int | slice | EllipsisType | tuple[int | slice | EllipsisType, ...]
 
@@ -46,7 +46,7 @@ def parse_index(text: str) -> tuple[int | slice | EllipsisType, ...]:
     return tuple(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Region:
     """A box of a tensor with a step along each axis: an index made definite for a shape.
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from weigh._errors import UnknownNameError, UsageError, printable
 from weigh._facts import Role
 from weigh._index import whole
 from weigh._names import did_you_mean
+from weigh._record import field, record
 from weigh._tensor import Parameter, Status, Tensor
 
 Origin = Literal["given", "default"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Hyperparameter:
     """One number or choice that a person made when building a layer.
 
@@ -36,7 +36,7 @@ class Hyperparameter:
         return f"{self.name}={'?' if self.status == 'unknown' else repr(self.value)}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record(frozen=True, slots=False, eq=False)
 class Layer:
     """One layer of a network; its ``repr`` is what PyTorch prints for it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 
 from weigh._counts import Counts
@@ -11,6 +10,7 @@ from weigh._errors import UnknownNameError
 from weigh._facts import Accounts
 from weigh._layer import Hyperparameter, Layer, Origin, layer_text
 from weigh._names import did_you_mean, matches
+from weigh._record import field, record
 from weigh._tensor import Axis, Initial, Parameter, Status, Tensor
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record(frozen=True, slots=False, eq=False)
 class Network(Layer):
     """A whole network: a tree of layers read from a source.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weigh._dtypes import DType
+from weigh._record import record
 
 _WIDEST_RATIO = 1e3
 _LARGEST_FIXED = 1e8
@@ -15,7 +15,7 @@ _SMALLEST_FIXED = 1e-4
 _SMALLEST_E8M0 = 2.0**-127
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class RealFormat:
     """Writes each number of a tensor in one style, filled up from the left to one width.
 
@@ -32,7 +32,7 @@ class RealFormat:
         return self.style(number).rjust(self.width)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class ComplexFormat:
     """Writes complex numbers; their real and imaginary parts each have a format of their own."""
 

@@ -7,13 +7,13 @@ names a ``Format``. Entry points are looked up only when no format of Weigh's ow
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from weigh._errors import UnsupportedError, UsageError
+from weigh._record import changed, record
 
 GROUP = "weigh.formats"
 """The group of entry points by which other packages add formats."""
@@ -21,7 +21,7 @@ GROUP = "weigh.formats"
 ZIP = b"PK\x03\x04"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Format:
     """One format that a network comes in: of a file, or of a folder.
 
@@ -263,7 +263,7 @@ def added() -> tuple[tuple[Format, ...], tuple[str, ...]]:
                 do="Uninstall one of the two packages.",
             )
         taken[row.name] = package
-        rows.append(replace(row, origin=package))
+        rows.append(changed(row, origin=package))
     return tuple(rows), tuple(broken)
 
 

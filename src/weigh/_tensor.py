@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
 from math import inf, prod
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +11,7 @@ from weigh._dtypes import DType
 from weigh._errors import ValuesError
 from weigh._facts import Extent, Role, Values
 from weigh._index import Index, Region, plain_index
+from weigh._record import field, record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ Status = Literal["stated", "inferred", "unknown"]
 """How a claim is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Axis:
     """One axis of a tensor.
 
@@ -40,7 +40,7 @@ class Axis:
         return f"{self.name}={'?' if self.size is None else self.size}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Initial:
     """The distribution that a layer's default initialisation draws a tensor from.
 
@@ -67,7 +67,7 @@ class Initial:
         return f"{text}  ({self.formula})" if self.formula else text
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, eq=False)
 class Form:
     """What a tensor is but for its name, place and values; tensors made alike share one.
 
@@ -111,7 +111,7 @@ class Form:
         object.__setattr__(self, "bytes", None if count is None else self.dtype.size_of(count))
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@record(frozen=True, eq=False)
 class Tensor:
     """One stored array: a parameter, a buffer, optimizer state or something else.
 
@@ -309,7 +309,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class _Slice:
     """The values of a slice of another tensor."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from weigh._errors import UsageError, ValuesError
 from weigh._facts import Values
 from weigh._index import Region
 from weigh._number_format import NumberFormat, number_format
+from weigh._record import record
 
 _OPENING = "tensor("
 _MOST_SHOWN = 1_000_000
@@ -150,7 +150,7 @@ def _with_suffixes(
     return text + ")"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class _Page:
     """Lays the numbers of a tensor out in lines and brackets.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from weigh._facts import Facts, FoundClass, FoundLayer, FoundTensor, Role
 from weigh._formula import disagrees
@@ -18,6 +17,7 @@ from weigh._kinds.recognise import recognise
 from weigh._kinds.survey import STAND_INS, survey
 from weigh._kinds.table import find
 from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Status, Tensor
+from weigh._record import field, record
 from weigh._tensor import Form
 
 _TRANSFORMER = "torch.nn.modules.transformer.Transformer"
@@ -27,7 +27,7 @@ _MAX_DEPTH = 64
 """Names with more dots than this keep the rest in one piece: the tree is walked recursively."""
 
 
-@dataclass(slots=True)
+@record()
 class _Node:
     """A place in the tree while it is being built."""
 
@@ -37,7 +37,7 @@ class _Node:
     children: dict[str, _Node] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@record()
 class _Reading:
     """What was worked out about a layer, or about all layers that were made alike.
 
@@ -62,7 +62,7 @@ _READ: dict[Hashable, _Reading] = {}
 _MOST_READ = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class _Context:
     """What holds for the whole network while its layers are read.
 
@@ -81,7 +81,7 @@ class _Context:
     keras: bool
 
 
-@dataclass(slots=True)
+@record()
 class _Owner:
     """The layer whose weight a parametrization (weight_norm) computes from its own tensors."""
 
@@ -104,7 +104,7 @@ def interpret(facts: Facts) -> Network:
     top = _layer(_tree(facts), within, None, redrawn=False)
     others = tuple(_loose(t, within.ties) for t in facts.tensors if not _in_tree(t))
     return Network(
-        **{name: getattr(top, name) for name in Layer.__dataclass_fields__},
+        **{name: getattr(top, name) for name in Layer.__match_args__},
         format=facts.format,
         location=facts.location,
         ordered=facts.ordered,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Literal
 
 from weigh._model import Hyperparameter, Initial, Status
+from weigh._record import record
 
 REQUIRED = object()
 """Stands for the default of an argument that has none."""
@@ -17,7 +17,7 @@ AxisWords = tuple[str, str, str]
 """An axis's name, its meaning in words, and the formula of its size."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Spec:
     """One argument of a layer's constructor.
 

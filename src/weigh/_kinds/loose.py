@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from weigh._facts import FoundClass
 from weigh._kinds.ao import find_quantized, printed_name
@@ -11,6 +10,7 @@ from weigh._kinds.holders import HOLDERS
 from weigh._kinds.kind import Kind, Shape
 from weigh._kinds.table import find_by_class
 from weigh._model import Hyperparameter
+from weigh._record import changed
 
 Guess = tuple[Kind, dict[str, object]]
 
@@ -32,7 +32,7 @@ def stated_hyperparameters(
         attributes = {name: attributes[name] for name in names}
     rows = (kind or Kind()).hyperparameters(attributes, "stated", made_by.defaults)
     if made_by.loose and kind is None:  # nobody says what its defaults are
-        rows = {name: replace(row, origin=None) for name, row in rows.items()}
+        rows = {name: changed(row, origin=None) for name, row in rows.items()}
     return rows
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from weigh._kinds.kind import Kind
 from weigh._kinds.survey import Survey, parent
+from weigh._record import field, record
 
 _GATE = re.compile(r"(?:^|\.)(?:se|squeeze_?excite|se_module)\.", re.IGNORECASE)
 """Squeeze and excitation."""
@@ -15,7 +15,7 @@ _GATE = re.compile(r"(?:^|\.)(?:se|squeeze_?excite|se_module)\.", re.IGNORECASE)
 BRANCH = re.compile(r"downsample|shortcut|skip|residual", re.IGNORECASE)
 
 
-@dataclass(slots=True)
+@record()
 class Neighbours:
     """What has been seen before a layer, in the file's order, and what holds for all layers.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from weigh._facts import FoundTensor
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec
+from weigh._record import field, record
 
 _COMPANION = re.compile(
     r"(?:^|(?<=\.))weight\.(?:absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..+)$"
@@ -15,7 +15,7 @@ _COMPANION = re.compile(
 """What bitsandbytes keeps beside a 4-bit weight, under names below the weight's own."""
 
 
-@dataclass(slots=True)
+@record()
 class Packing:
     """How a layer keeps its weights.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from weigh._kinds.kind import Shape
+from weigh._record import field, record
 
 NORM = re.compile(
     r"(?:^|[._]|layer|rms)norms?(?=$|[._\d])|(?:^|[._])ln|(?:^|[._])rms|layrnorm", re.IGNORECASE
@@ -46,7 +46,7 @@ _MOST_LEVELS = 16
 _COLOURS = 3
 
 
-@dataclass(slots=True)
+@record()
 class Survey:
     """What the names and shapes of a whole network say of its layers.
 

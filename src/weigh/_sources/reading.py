@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import cast
 
 from weigh._errors import FormatError, SourceError, UnsupportedError, WeighError
 from weigh._facts import Facts
+from weigh._record import changed
 from weigh._registry import FORMATS, ZIP, Format, added, find_folder_format, find_format, missing
 from weigh._sources.bytes import ByteSource
 from weigh._sources.folder import Folder
@@ -43,7 +43,7 @@ def read_named(source: ByteSource) -> Facts:
     """
     facts = read_file(source)
     note = part_note(source.name)
-    return replace(facts, notes=(*note, *facts.notes)) if note else facts
+    return changed(facts, notes=(*note, *facts.notes)) if note else facts
 
 
 def source_beside(source: ByteSource) -> Folder:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from weigh._dtypes import DType
 from weigh._errors import FormatError, ValuesError
 from weigh._facts import Extent
 from weigh._index import Region
+from weigh._record import record
 from weigh._sources.bytes import ByteSource
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _EXPANDED = 1 << 28
 _EXPANSION = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Affine:
     """How stored integers map to real values: ``(stored - zero_point) * scale``.
 

@@ -6,39 +6,40 @@ parts into what a person sees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from weigh._record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record(frozen=True)
 class Heading:
     """The title of what follows."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Verbatim:
     """Text that keeps its own line ends, however wide: a tree, a tensor's values."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Note:
     """A sentence to the reader, wrapped to the width."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Points:
     """Sentences, each on its own line."""
 
     points: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Column:
     """One column of a table.
 
@@ -55,7 +56,7 @@ class Column:
     unit: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Table:
     """Rows under named columns."""
 

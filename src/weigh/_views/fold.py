@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from weigh._model import Tensor
+from weigh._record import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Row:
     """One row of a table of tensors.
 
@@ -23,7 +23,7 @@ class Row:
     times: int
 
 
-@dataclass(slots=True)
+@record()
 class _Node:
     tensor: Tensor | None = None
     children: dict[str, _Node] = field(default_factory=dict)

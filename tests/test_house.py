@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import grimp
+import numpy as np
 import pytest
+
+from article import write_safetensors
 
 ROOT = Path(__file__).resolve().parents[1]
 # An editable install has a finder of its own, which would find the checkout and not the package
@@ -75,10 +78,36 @@ def test_only_live_modules_and_the_tour_know_pytorch() -> None:
     assert [module for module in knowing if not module.startswith(may)] == []
 
 
-def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = ("torch", "numpy", "click", "rich", "safetensors", "scipy")
-    program = f"import weigh, sys; print(*(name for name in {heavy} if name in sys.modules))"
+def loaded(code: str, names: tuple[str, ...]) -> list[str]:
+    """Tell which of some modules a few lines load in an interpreter of their own."""
+    # What starts an interpreter here (an editable install) may have loaded some before.
+    program = f"import sys; before = set(sys.modules)\n{code}\n"
+    program += f"print(*({set(names)} & set(sys.modules) - before))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == []
+    return done.stdout.split()
+
+
+HEAVY = ("torch", "numpy", "click", "rich", "safetensors", "scipy")
+SLOW = ("dataclasses", "inspect", "difflib", "pathlib", "shutil", "textwrap", "importlib.metadata")
+"""What the standard library has that takes longer to load than a file takes to list."""
+
+
+def test_importing_the_package_imports_next_to_nothing() -> None:
+    assert loaded("import weigh", (*HEAVY, *SLOW, "weigh._api", "weigh._model")) == []
+    everything = "from weigh import *"
+    assert loaded(everything, (*HEAVY, *SLOW)) == []
+
+
+def test_opening_and_printing_a_file_imports_nothing_slow(tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "m.safetensors", {"fc.weight": np.ones((2, 3), "f4")})
+    code = f"import os, weigh; sys.stdout = open(os.devnull, 'w'); weigh.show({str(path)!r})"
+    code += "; sys.stdout = sys.__stdout__"
+    assert loaded(code, (*HEAVY, *SLOW)) == []
+    assert loaded(f"import weigh; weigh.explain({str(path)!r}, 'fc')", ("weigh._explain",)) != []
+
+
+def test_the_help_of_the_command_line_loads_no_reader() -> None:
+    ours = ("weigh._api", "weigh._model", "weigh._registry", "weigh._views.document")
+    assert loaded("import weigh._cli", ours) == []

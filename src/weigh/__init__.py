@@ -1,21 +1,25 @@
 """See what a neural network has learned: its parameters, their axes, values and totals."""
 
-from weigh._api import explain, open, show  # noqa: A004
-from weigh._counts import Counts
-from weigh._dtypes import DType
-from weigh._errors import (
-    FormatError,
-    IndexingError,
-    SourceError,
-    UnknownNameError,
-    UnsupportedError,
-    UsageError,
-    ValuesError,
-    WeighError,
-)
-from weigh._explain import Explanation
-from weigh._model import Axis, Hyperparameter, Initial, Layer, Network, Parameter, Tensor
+from typing import TYPE_CHECKING
+
 from weigh._version import __version__
+
+if TYPE_CHECKING:
+    from weigh._api import explain, open, show  # noqa: A004
+    from weigh._counts import Counts
+    from weigh._dtypes import DType
+    from weigh._errors import (
+        FormatError,
+        IndexingError,
+        SourceError,
+        UnknownNameError,
+        UnsupportedError,
+        UsageError,
+        ValuesError,
+        WeighError,
+    )
+    from weigh._explain import Explanation
+    from weigh._model import Axis, Hyperparameter, Initial, Layer, Network, Parameter, Tensor
 
 __all__ = [
     "Axis",
@@ -41,3 +45,28 @@ __all__ = [
     "open",
     "show",
 ]
+
+_HOMES = {
+    "_api": ("explain", "open", "show"),
+    "_counts": ("Counts",),
+    "_dtypes": ("DType",),
+    "_explain": ("Explanation",),
+    "_model": ("Axis", "Hyperparameter", "Initial", "Layer", "Network", "Parameter", "Tensor"),
+}
+"""Where a public name is defined; the rest, the errors, are all in one place."""
+
+if not TYPE_CHECKING:  # type checkers would believe in any name
+
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is first asked for: the command line asks for few."""
+        if name not in __all__:
+            raise AttributeError(f"module 'weigh' has no attribute {name!r}")
+        from importlib import import_module
+
+        home = next((home for home, names in _HOMES.items() if name in names), "_errors")
+        thing = globals()[name] = getattr(import_module(f"weigh.{home}"), name)
+        return thing
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING"})

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weigh._errors import UsageError, WeighError
-from weigh._explain import Explanation, explain_network
 from weigh._facts import Facts
 from weigh._kinds.interpret import interpret
 from weigh._model import Network
 from weigh._sources.folder import LocalFolder, local_file
 from weigh._sources.reading import read_folder, read_named
+
+if TYPE_CHECKING:
+    from weigh._explain import Explanation
 
 
 def open(source: object) -> Network:  # noqa: A001
@@ -92,6 +94,8 @@ def explain(source: object, name: str) -> list[Explanation]:
         >>> print(e.sentences[0])
         The matrix is a linear map R^192 -> R^120: it turns a vector of 192 into one of 120.
     """
+    from weigh._explain import explain_network  # most callers only look
+
     return explain_network(open(source), name)
 
 

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from weigh._formula import disagrees
 from weigh._model import Axis, Layer, Network
+from weigh._pattern import pattern
 
-_BRANCH = re.compile(r"downsample|shortcut|skip|residual|lora|adapter|aux", re.IGNORECASE)
-_NUMBERED = re.compile(r"(.*?)(\d+)")
-_CHAINED = re.compile(
+_BRANCH = pattern(r"downsample|shortcut|skip|residual|lora|adapter|aux", re.IGNORECASE)
+_NUMBERED = pattern(r"(.*?)(\d+)")
+_CHAINED = pattern(
     r"(fc|conv|deconv|lin|linear|dense|layer|hidden|lstm|gru|rnn|l)_?", re.IGNORECASE
 )
 """Words that people number along a chain; heads, branches and experts are numbered side by side."""

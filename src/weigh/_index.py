@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import operator
-import re
 from types import EllipsisType
 from typing import Any, Self
 
 from weigh._errors import IndexingError
+from weigh._pattern import pattern
 from weigh._record import record
 
 Index = int | slice | EllipsisType | tuple[int | slice | EllipsisType, ...]
 
-_PART = re.compile(r"(?P<int>[+-]?\d+)|(?P<slice>(?:[+-]?\d+)?(?::(?:[+-]?\d+)?){1,2})|\.\.\.")
+_PART = pattern(r"(?P<int>[+-]?\d+)|(?P<slice>(?:[+-]?\d+)?(?::(?:[+-]?\d+)?){1,2})|\.\.\.")
 
 
 def parse_index(text: str) -> tuple[int | slice | EllipsisType, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
 import re
 from collections.abc import Iterable, Sequence
+from fnmatch import translate
 
 
 def matches(pattern: str, names: Iterable[str]) -> list[str]:
@@ -18,7 +17,7 @@ def matches(pattern: str, names: Iterable[str]) -> list[str]:
         >>> matches("fc", ["fc.weight", "fc.bias", "fc1.weight"])
         ['fc.weight', 'fc.bias']
     """
-    glob = re.compile(fnmatch.translate(pattern))
+    glob = re.compile(translate(pattern))
     return [
         name
         for name in names
@@ -28,8 +27,10 @@ def matches(pattern: str, names: Iterable[str]) -> list[str]:
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
     """Give the sentence that names the nearest of what there is, or "" if nothing is near."""
+    from difflib import get_close_matches  # only a name that is not there needs it
+
     # Above some thousands of names the exact comparison would take seconds.
-    near = difflib.get_close_matches(name[:200], names[:5000], n=3, cutoff=0.6)
+    near = get_close_matches(name[:200], names[:5000], n=3, cutoff=0.6)
     if not near:
         tail = name.rpartition(".")[2].lower()
         near = [n for n in names if tail and tail in n.lower()][:3]

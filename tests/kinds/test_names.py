@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from weigh._dtypes import DTYPES
-from weigh._kinds.names import looks_fused, looks_like_embedding, purpose, role_by_name
+from weigh._kinds.names import looks_fused, looks_like_embedding, role_by_name
+from weigh._kinds.purpose import purpose
 
 FLOAT, LONG, BOOL, INT8 = (DTYPES[name] for name in ("float32", "int64", "bool", "int8"))
 

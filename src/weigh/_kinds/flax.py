@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 from math import prod
 
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec
+from weigh._pattern import pattern
 
-_NUMBERED = re.compile(r"([A-Z]\w*?)_\d+")
-_ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
-_CONV = re.compile(r"conv|patch", re.IGNORECASE)
-_TRANSPOSED = re.compile(r"transpose|deconv|up_?(?:conv|sampl)", re.IGNORECASE)
+_NUMBERED = pattern(r"([A-Z]\w*?)_\d+")
+_ATTENTION = pattern(r"attention|attn", re.IGNORECASE)
+_CONV = pattern(r"conv|patch", re.IGNORECASE)
+_TRANSPOSED = pattern(r"transpose|deconv|up_?(?:conv|sampl)", re.IGNORECASE)
 
 _IN = ("in_features", "one row for each input (stored transposed)", "in_features")
 _OUT = ("features", "one column for each output (stored transposed)", "features")

@@ -10,8 +10,9 @@ from weigh._kinds.holders import Holder
 from weigh._kinds.kind import Hypers, Kind, Shape, xavier_uniform
 from weigh._kinds.llama_cpp import states_rms_norms
 from weigh._kinds.loose import completed, stated_hyperparameters, stated_kind
-from weigh._kinds.names import looks_fused, purpose, role_by_name
+from weigh._kinds.names import looks_fused, role_by_name
 from weigh._kinds.neighbours import BRANCH, Neighbours
+from weigh._kinds.purpose import purpose
 from weigh._kinds.quantized import Packing, companion_split, packing
 from weigh._kinds.recognise import recognise
 from weigh._kinds.survey import STAND_INS, survey

@@ -5,14 +5,14 @@ From its table of tensors, ``gguf-py/gguf/constants.py``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from weigh._facts import FoundLayer
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec
+from weigh._pattern import pattern
 
-_EXPERTS = re.compile(r"(?:.*\.)?blk\.\d+\.ffn_(?:gate|up|down|gate_up)_(?:ch)?exps")
-_ROTATION = re.compile(r"(?:blk\.\d+\.)?rope_(?:freqs|factors_long|factors_short)")
+_EXPERTS = pattern(r"(?:.*\.)?blk\.\d+\.ffn_(?:gate|up|down|gate_up)_(?:ch)?exps")
+_ROTATION = pattern(r"(?:blk\.\d+\.)?rope_(?:freqs|factors_long|factors_short)")
 _RMS = ("attention_layer_norm_rms_epsilon", "rms_norm_eps")
 """What llama.cpp's and Hugging Face's hyperparameters call an RMSNorm's epsilon."""
 

@@ -1,60 +1,15 @@
-"""What names say: the purpose of a layer, and whether a stored tensor is learned."""
+"""What names say: whether a layer looks things up, and whether a stored tensor is learned."""
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Collection
 
 from weigh._dtypes import DType
 from weigh._facts import Role
+from weigh._pattern import pattern
 
-_PURPOSES: tuple[tuple[str, str], ...] = (
-    (r"blk\.#\.attn_q", "query projection"),
-    (r"blk\.#\.attn_k", "key projection"),
-    (r"blk\.#\.attn_v", "value projection"),
-    (r"blk\.#\.attn_output", "attention output projection"),
-    (r"blk\.#\.ffn_gate", "feed-forward gate"),
-    (r"blk\.#\.ffn_up", "feed-forward, going wider"),
-    (r"blk\.#\.ffn_down", "feed-forward, coming back"),
-    (r"blk\.#\.ffn_gate_(ch)?exps", "feed-forward gate of each expert"),
-    (r"blk\.#\.ffn_up_(ch)?exps", "feed-forward of each expert, going wider"),
-    (r"blk\.#\.ffn_gate_up_exps", "feed-forward gate of each expert and its way wider, packed"),
-    (r"blk\.#\.ffn_down_(ch)?exps", "feed-forward of each expert, coming back"),
-    (r"blk\.#\.ffn_gate_shexp", "feed-forward gate of the expert that all share"),
-    (r"blk\.#\.ffn_up_shexp", "feed-forward of the expert that all share, going wider"),
-    (r"blk\.#\.ffn_down_shexp", "feed-forward of the expert that all share, coming back"),
-    (r"blk\.#\.ffn_gate_inp", "router: which experts are asked"),
-    (r"blk\.#\.attn_norm", "normalisation before attention"),
-    (r"blk\.#\.ffn_norm", "normalisation before feed-forward"),
-    (r"token_embd", "token embedding"),
-    (r"position_embd", "position embedding"),
-    (r"token_types", "segment embedding"),
-    (r"(c_attn|qkv|qkv_proj|query_key_value|wqkv|to_qkv|in_proj_qkv|attn_qkv)", "query, key and value projections, packed"),
-    (r"(attn|attention|self|crossattention)\.(q_lin|q|query|q_proj|to_q|wq|q_attn|query_proj)|(q_proj|to_q|wq)", "query projection"),
-    (r"(attn|attention|self|crossattention)\.(k_lin|k|key|k_proj|to_k|wk|key_proj)|(k_proj|to_k|wk)", "key projection"),
-    (r"(attn|attention|self|crossattention)\.(v_lin|v|value|v_proj|to_v|wv|value_proj)|(v_proj|to_v|wv)", "value projection"),
-    (r"(attn|attention|self_attn)\.(c_proj|o|dense|output\.dense|out_lin|proj|to_out(\.0)?)|(o_proj|out_proj|wo|to_out(\.0)?)", "attention output projection"),
-    (r"(gate_proj|gate_up_proj|w1|wi_0)", "feed-forward gate"),
-    (r"(up_proj|c_fc|intermediate\.dense|dense_h_to_4h|w3|wi|wi_1|lin1)", "feed-forward, going wider"),
-    (r"mlp\.c_proj|(down_proj|dense_4h_to_h|w2|lin2)|(?<!attention\.)output\.dense", "feed-forward, coming back"),
-    (r"(embed_tokens|wte|word_embeddings?|tok_embeddings|token_embeddings?|tok_emb|token_emb|shared)", "token embedding"),
-    (r"(wpe|position_embeddings?|pos_emb|pos_embed|embed_positions|positional_embedding)", "position embedding"),
-    (r"(token_type_embeddings|segment_embeddings?)", "segment embedding"),
-    (r"(?<!\.)output", "output head"),
-    (r"(lm_head|embed_out|output_projection)", "output head over the vocabulary"),
-    (r"(classifier|score)", "classifier head"),
-    (r"(lora_A|lora_a|lora_down)(\.\w+)?", "low-rank update, going narrower"),
-    (r"(lora_B|lora_b|lora_up)(\.\w+)?", "low-rank update, coming back"),
-    (r"(patch_embed\.proj|patch_embeddings\.projection)", "patch embedding"),
-    (r"(ln_f|final_layer_norm|final_layernorm|model\.norm|norm_f|(?<!\.)output_norm)", "final normalisation"),
-)  # fmt: skip
-
-_PURPOSE = re.compile(
-    "|".join(rf"(?P<p{i}>(?:^|\.)(?:{pattern})$)" for i, (pattern, _) in enumerate(_PURPOSES))
-)
-
-_EMBEDDING = re.compile(
+_EMBEDDING = pattern(
     r"(?:^|[._])(?:(?:tok|token|word|position|pos|positional|segment|type|char|subword|lm)s?"
     r"_?(?:type_?)?emb(?:d|ed(?:ding)?s?)?|embed_(?:tokens|positions|in)|wte|wpe|shared"
     r"|relative_attention_bias|lookup)\d*$"
@@ -69,7 +24,7 @@ _EMBEDDING = re.compile(
     r"|embedding_table)$",
     re.IGNORECASE,
 )
-_LINEAR = re.compile(
+_LINEAR = pattern(
     r"(?:^|[._])(?:proj|projection|fc|linear|lin|dense|head|q|k|v|o|qkv|wqkv|w[qkvo]|query|key"
     r"|value|gate|router|reduction|up|down|out|output|to|mlp|classifier|score|h2o|i2h|h2h|i2o"
     r"|hidden2tag|wi|wo|w[123]|attn|c_\w+|lora|decoder|readout|layer|net|ff|ffn|policy"
@@ -77,17 +32,17 @@ _LINEAR = re.compile(
     r"(?=$|[._\d])|(?:^|\.)\d+$",
     re.IGNORECASE,
 )
-_SURELY_LINEAR = re.compile(
+_SURELY_LINEAR = pattern(
     r"(?:^|[._])(?:proj|projection|fc|linear|lin|dense|lora\w*|embed_out)\d*(?:\.\w+)?$",
     re.IGNORECASE,
 )
 """Names that a linear map has even where something is embedded."""
 
-_INNER = re.compile(r"\.(?:\d+|base_layer)$")
+_INNER = pattern(r"\.(?:\d+|base_layer)$")
 _FUSED = frozenset(
     ("c_attn", "qkv", "qkv_proj", "query_key_value", "wqkv", "to_qkv", "in_proj_qkv", "attn_qkv")
 )
-_BUFFER = re.compile(
+_BUFFER = pattern(
     r"running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq"
     r"|relative_position_index|relative_coords_table|attn_mask|\w*_mask|mask|causal_mask"
     r"|masked_bias|rotary_emb\w*|zero_point|scales|qzeros|g_idx|pe|anchor_grid|weight_u|_u|_v"
@@ -110,26 +65,6 @@ _COMPANIONS = {
 }
 """Buffers by these names only beside those: of quantization, of spectral_norm, of averages of
 weights, and of code books that are averages themselves."""
-
-
-def purpose(path: str) -> str:
-    """Tell what a layer is for by its name, or give "".
-
-    Examples:
-        >>> purpose("encoder.layer.0.attention.self.query")
-        'query projection'
-    """
-    *above, own = path.split(".")[-4:]
-    if own.isdecimal() and "to_out" not in above:
-        return ""
-    # Blocks differ in their numbers alone, which say nothing.
-    return _purpose(".".join([*("#" if part.isdecimal() else part for part in above), own]))
-
-
-@functools.cache
-def _purpose(tail: str) -> str:
-    match = _PURPOSE.search(tail)
-    return _PURPOSES[int(str(match.lastgroup)[1:])][1] if match and match.lastgroup else ""
 
 
 def looks_like_embedding(path: str) -> bool:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 from weigh._kinds.kind import Kind
 from weigh._kinds.survey import Survey, parent
+from weigh._pattern import pattern
 from weigh._record import field, record
 
-_GATE = re.compile(r"(?:^|\.)(?:se|squeeze_?excite|se_module)\.", re.IGNORECASE)
+_GATE = pattern(r"(?:^|\.)(?:se|squeeze_?excite|se_module)\.", re.IGNORECASE)
 """Squeeze and excitation."""
 
-BRANCH = re.compile(r"downsample|shortcut|skip|residual", re.IGNORECASE)
+BRANCH = pattern(r"downsample|shortcut|skip|residual", re.IGNORECASE)
 
 
 @record()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from weigh._facts import FoundTensor
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec
+from weigh._pattern import pattern
 from weigh._record import field, record
 
-_COMPANION = re.compile(
+_COMPANION = pattern(
     r"(?:^|(?<=\.))weight\.(?:absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..+)$"
 )
 """What bitsandbytes keeps beside a 4-bit weight, under names below the weight's own."""

@@ -12,14 +12,15 @@ from weigh._kinds.neighbours import Neighbours
 from weigh._kinds.recognise_conv import connected, which
 from weigh._kinds.survey import NORM, STAND_INS
 from weigh._kinds.table import find
+from weigh._pattern import pattern
 
-_PRELU = re.compile(r"prelu", re.IGNORECASE)
-_ACTIVATION = re.compile(r"(?:^|[._])(?:relu|act)", re.IGNORECASE)
-_RMS = re.compile(r"rms", re.IGNORECASE)
-_INSTANCE = re.compile(r"(?:^|[._])(?:in|inst)\d*$|instance", re.IGNORECASE)
-_LN = re.compile(r"(?:^|[._])ln(?:_?\w{1,5})?$", re.IGNORECASE)
-_GROUP_NORM = re.compile(r"group_?norm|(?:^|[._])gn\d*$", re.IGNORECASE)
-_BESIDE = re.compile(
+_PRELU = pattern(r"prelu", re.IGNORECASE)
+_ACTIVATION = pattern(r"(?:^|[._])(?:relu|act)", re.IGNORECASE)
+_RMS = pattern(r"rms", re.IGNORECASE)
+_INSTANCE = pattern(r"(?:^|[._])(?:in|inst)\d*$|instance", re.IGNORECASE)
+_LN = pattern(r"(?:^|[._])ln(?:_?\w{1,5})?$", re.IGNORECASE)
+_GROUP_NORM = pattern(r"group_?norm|(?:^|[._])gn\d*$", re.IGNORECASE)
+_BESIDE = pattern(
     r"(?:weight|bias)_(?:orig|mask|v|g|u)|parametrizations\..*|SCB|weight_format|input_scale"
     r"|weight_scale(?:_inv)?"
 )

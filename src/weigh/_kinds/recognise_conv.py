@@ -9,40 +9,41 @@ from math import prod
 from weigh._kinds.kind import Shape
 from weigh._kinds.neighbours import BRANCH, Neighbours
 from weigh._kinds.survey import CONVISH
+from weigh._pattern import pattern
 
-_STACKED = re.compile(
+_STACKED = pattern(
     r"(?:^|[._])(?:experts?|moe|input_linear|output_linear|w[123]|gate_up_proj|down_proj)"
     r"(?=$|[._])",
     re.IGNORECASE,
 )
-_DEPTHWISE = re.compile(
+_DEPTHWISE = pattern(
     r"(?:^|[._])(?:dw_?conv|depth_?wise(?:_conv)?|dw|(?:mixer|mamba\w*|ssm|linear_attn)\.conv1d"
     r"|temporal_block\.conv_1d)(?=$|[._\d])",
     re.IGNORECASE,
 )
-_TRANSPOSED = re.compile(
+_TRANSPOSED = pattern(
     r"(?:^|[._])(?:deconv|(?:conv_?)?transposed?|transposed?_?conv|up_?conv|conv_?up|convt|t_?conv"
     r"|conv_?trans|trans_?conv)(?:_?\dd)?s?\d*(?=_|$)",
     re.IGNORECASE,
 )
-_UP = re.compile(
+_UP = pattern(
     r"(?:^|[._])(?:up|ups|decoder|generator|decode|dec)(?=$|[._\d])"
     r"|(?:^|\.)upsampl(?:e|er|ing)(?=$|[._\d])",
     re.IGNORECASE,
 )
-_RESIZES = re.compile(
+_RESIZES = pattern(
     r"(?:up|ups|up_?sampl(?:e|er|ing)|up_?score|up_?scale|resize|trans)s?\d*", re.IGNORECASE
 )
-_DOWN = re.compile(
+_DOWN = pattern(
     r"down|reduc|(?:^|[._])(?:sr|stem|patch\w*|dilated|enc(?:oder)?\d*|discriminator)(?=$|[._])",
     re.IGNORECASE,
 )
-_KEEPS_SIZE = re.compile(
+_KEEPS_SIZE = pattern(
     r"(?:^|[._])(?:resnets?|res_?blocks?|attentions?|attn|temp_convs?|shortcut|skip|residual)"
     r"(?=$|[._\d])|skip",
     re.IGNORECASE,
 )
-_BILINEAR = re.compile(r"bilinear", re.IGNORECASE)
+_BILINEAR = pattern(r"bilinear", re.IGNORECASE)
 _LONGEST_KERNEL = 11
 _COLOURS, _FEW = 3, 4
 """Channels that a network is given."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from math import sqrt
 
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec
 from weigh._model import Initial
+from weigh._pattern import pattern
 
-_TENSOR = re.compile(r"(weight|bias)_(ih|hh|hr)(?:_l(\d+)(_reverse)?)?")
+_TENSOR = pattern(r"(weight|bias)_(ih|hh|hr)(?:_l(\d+)(_reverse)?)?")
 _GATES = {
     "RNN": (1, ""),
     "GRU": (3, "reset, update and new gates (r, z, n)"),

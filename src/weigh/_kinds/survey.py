@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from weigh._kinds.kind import Shape
+from weigh._pattern import pattern
 from weigh._record import field, record
 
-NORM = re.compile(
+NORM = pattern(
     r"(?:^|[._]|layer|rms)norms?(?=$|[._\d])|(?:^|[._])ln|(?:^|[._])rms|layrnorm", re.IGNORECASE
 )
-LAYER_NORM = re.compile(r"layer_?norm|layrnorm|(?:^|[._])ln(?:_?\w{1,5})?$", re.IGNORECASE)
-CONVISH = re.compile(r"conv|downsample|patch", re.IGNORECASE)
+LAYER_NORM = pattern(r"layer_?norm|layrnorm|(?:^|[._])ln(?:_?\w{1,5})?$", re.IGNORECASE)
+CONVISH = pattern(r"conv|downsample|patch", re.IGNORECASE)
 STAND_INS = {
     # weight_norm and spectral_norm and pruning keep the weight under other names.
     "weight_v": "weight",
@@ -27,9 +28,9 @@ STAND_INS = {
 }
 """Names under which a layer's weight is kept by something that computes the weight from it."""
 
-_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
-_WRAPPED = re.compile(r"conv(?:olution)?\d*")
-_BLOCKS = re.compile(r"(?:(?P<root>.*)\.)?layers\.\d+\.(?P<own>\w+)")
+_NUMBER = pattern(r"(?<![^.])\d+(?![^.])")
+_WRAPPED = pattern(r"conv(?:olution)?\d*")
+_BLOCKS = pattern(r"(?:(?P<root>.*)\.)?layers\.\d+\.(?P<own>\w+)")
 _LLAMA = (
     # Two of the names that the family of LLaMA has; one of them alone, Cohere's LayerNorm has too.
     frozenset(
@@ -38,7 +39,7 @@ _LLAMA = (
     ),
     frozenset(("attention_norm", "ffn_norm")),
 )
-_KNOWN_RMS = re.compile(
+_KNOWN_RMS = pattern(
     r"(?:(?P<t5>.*)\.)?block\.\d+\.layer\.\d+\.(?:SelfAttention|DenseReluDense)\..*"
     r"|(?:(?P<mamba>.*)\.)?layers\.\d+\.mixer\.A_log"
 )

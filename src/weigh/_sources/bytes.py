@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import itertools
 import mmap
 import os
 import stat
 import weakref
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from weigh._errors import FormatError, SourceError
@@ -183,7 +181,7 @@ def _open(name: str) -> tuple[int, os.stat_result]:
         _check_plain(os.stat(name))  # noqa: PTH116 - a NUL in the name must raise here
         fd = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        raise SourceError("there is no such file", do=_near(Path(name))) from None
+        raise SourceError("there is no such file", do=_near(name)) from None
     except (OSError, ValueError) as error:
         raise SourceError("the file cannot be opened", seen=_reason(error)) from None
     try:
@@ -210,14 +208,19 @@ def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
 
 
-def _near(path: Path) -> str:
+def _near(name: str) -> str:
     """Suggest names in the same folder, if any come close."""
+    # Only a file that is not there needs them.
+    from difflib import get_close_matches
+    from pathlib import Path
+
+    path = Path(name)
     try:
         with os.scandir(path.parent) as entries:
             names = [entry.name for entry in itertools.islice(entries, _NEIGHBOURS)]
     except (OSError, ValueError):
         return "Check the path: its folder is not there either, or cannot be listed."
-    close = difflib.get_close_matches(path.name, names, n=2, cutoff=0.6)
+    close = get_close_matches(path.name, names, n=2, cutoff=0.6)
     return f"Did you mean {' or '.join(map(repr, close))}?" if close else "Check the path."
 
 

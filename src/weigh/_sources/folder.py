@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from weigh._errors import FormatError, SourceError
@@ -96,11 +95,13 @@ class LocalFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
-        root = Path(os.path.realpath(self.name))
-        if not root.is_dir():
+        # Not by pathlib, which takes longer to load than a file to list.
+        root = os.path.realpath(self.name)
+        if not os.path.isdir(root):  # noqa: PTH112
             raise SourceError("there is no such folder", where=self.name)
         # A snapshot of a hub's cache is made of links to the blobs of its repository.
-        lent = root.parent.parent if root.parent.name == "snapshots" else root
+        above, parent = os.path.split(os.path.split(root)[0])
+        lent = above if parent == "snapshots" else root
         self._root, self._within = root, lent
 
     def files(self) -> list[str]:
@@ -160,10 +161,11 @@ class LocalFolder:
         self._resolved(path)
         return LocalFolder(os.path.join(self.name, path))  # noqa: PTH118
 
-    def _resolved(self, path: str) -> Path:
+    def _resolved(self, path: str) -> str:
         check_inside(path)
-        place = Path(os.path.realpath(self._root / path))
-        if not place.is_relative_to(self._within):
+        place = os.path.realpath(os.path.join(self._root, path))  # noqa: PTH118
+        within, found = os.path.normcase(self._within), os.path.normcase(place)
+        if found != within and not found.startswith(os.path.join(within, "")):  # noqa: PTH118
             raise FormatError("a link leads out of its folder", seen=repr(path))
         return place
 

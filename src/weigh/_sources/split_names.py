@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
+from re import ASCII
 from typing import NamedTuple
 
-_SPLIT = re.compile(
-    r"(.+?)-(\d{5})-of-(\d{5})((?:\.\w+)?)(\.gguf|\.safetensors|\.bin|\.msgpack)", re.ASCII
+from weigh._pattern import pattern
+
+_SPLIT = pattern(
+    r"(.+?)-(\d{5})-of-(\d{5})((?:\.\w+)?)(\.gguf|\.safetensors|\.bin|\.msgpack)", ASCII
 )
-_INDEX = re.compile(
-    r"(.+)\.(?:safetensors|bin|msgpack)((?:\.\w+)?)\.index((?:\.\w+)?)\.json", re.ASCII
-)
-_PROCESS = re.compile(r"(?:\w+_)?zero_pp_rank_\d+_mp_rank_\d+_(?:model|optim)_states\.pt", re.ASCII)
+_INDEX = pattern(r"(.+)\.(?:safetensors|bin|msgpack)((?:\.\w+)?)\.index((?:\.\w+)?)\.json", ASCII)
+_PROCESS = pattern(r"(?:\w+_)?zero_pp_rank_\d+_mp_rank_\d+_(?:model|optim)_states\.pt", ASCII)
 
 
 class SplitName(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import IO
 
 from weigh._views.document import Document
@@ -20,13 +19,19 @@ def write(document: Document, stream: IO[str] | None) -> None:
     if stream is None:  # Python was started with standard output closed; print is silent too
         return
     terminal = stream.isatty()
-    width = shutil.get_terminal_size().columns if terminal else None
+    width = _columns() if terminal else None
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     style: Style = _coloured if colour else plain
     text = render(document, width=width, style=style) + "\n"
     encoding = getattr(stream, "encoding", None) or "utf-8"
     # A name may hold letters that the stream's encoding lacks.
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size  # a pipe does not need it
+
+    return get_terminal_size().columns
 
 
 def _coloured(text: str, role: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from weigh._views.document import Column, Document, Heading, Note, Part, Points, Table, Verbatim
@@ -56,7 +55,9 @@ def _wrapped(text: str, width: int | None, first: str = "", then: str = "") -> l
     """Break a text between its words only: a long name stays whole, it may be copied."""
     if width is None:
         return [first + text]
-    return textwrap.wrap(
+    from textwrap import wrap  # a pipe does not need it
+
+    return wrap(
         text,
         width,
         initial_indent=first,

@@ -61,7 +61,7 @@ class Conv(Kind):
                 "depth of each filter: one slice for each input channel",
                 "in_channels",
             )
-        return (filters, depth, *_kernel_axes(self.rank))
+        return (filters, depth, *kernel_axes(self.rank))
 
     def fan_in(self, tensor: str, shape: Shape, h: Hypers) -> int | None:
         """(C_in / groups) x kernel size."""
@@ -116,7 +116,7 @@ class ConvTranspose(Conv):
                 "output channels that each input channel adds to",
                 "out_channels / groups" if grouped else "out_channels",
             ),
-            *_kernel_axes(self.rank),
+            *kernel_axes(self.rank),
         )
 
     def _fan_in_channels(self, h: Hypers) -> int:
@@ -124,10 +124,15 @@ class ConvTranspose(Conv):
         return h.integer("out_channels") // max(1, h.integer("groups"))
 
 
-def _kernel_axes(rank: int) -> tuple[AxisWords, ...]:
-    return tuple(
-        (name, meaning, f"kernel_size[{i}]") for i, (name, meaning) in enumerate(EXTENTS[rank])
-    )
+def kernel_axes(rank: int, size: str = "kernel_size") -> tuple[AxisWords, ...]:
+    """Name the axes of a filter in space.
+
+    Args:
+        rank: how many they are; none is known of more than three.
+        size: the hyperparameter that says their sizes.
+    """
+    words = EXTENTS.get(rank, ())
+    return tuple((name, meaning, f"{size}[{i}]") for i, (name, meaning) in enumerate(words))
 
 
 def _specs(*, transposed: bool) -> tuple[Spec, ...]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from math import prod
 
+from weigh._kinds.conv import kernel_axes
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec
 from weigh._pattern import pattern
 
@@ -22,11 +23,6 @@ _IN = ("in_features", "one row for each input (stored transposed)", "in_features
 _OUT = ("features", "one column for each output (stored transposed)", "features")
 _HEADS = ("num_heads", "one block for each head", "num_heads")
 _EACH = ("head_dim", "the numbers of each head", "qkv_features / num_heads")
-_SPACE = (
-    ("kernel_depth", "depth of a filter in space"),
-    ("kernel_height", "height of a filter"),
-    ("kernel_width", "width of a filter"),
-)
 
 
 class FlaxKind(Kind):
@@ -76,10 +72,9 @@ class FlaxKind(Kind):
 
 
 def _conv(name: str, rank: int) -> FlaxKind:
-    space = tuple((own, text, f"kernel_size[{i}]") for i, (own, text) in enumerate(_SPACE[-rank:]))
     depth = "depth of each filter: the input channels, or those of its group"
     kernel = (
-        *space,
+        *kernel_axes(rank),
         ("in_channels", depth, "in_channels / feature_group_count"),
         ("out_channels", "number of filters", "features"),
     )

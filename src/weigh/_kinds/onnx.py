@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
-from weigh._kinds.conv import EXTENTS
+from weigh._kinds.conv import kernel_axes
 from weigh._kinds.kind import AxisWords, Hypers, Kind, Shape, Spec
 from weigh._model import Hyperparameter, Status
 
@@ -60,8 +60,7 @@ class Operation(Kind):
 
 
 def _kernel(rank: int) -> tuple[AxisWords, ...]:
-    words = EXTENTS.get(rank - 2, ())
-    return tuple((name, text, f"kernel_shape[{i}]") for i, (name, text) in enumerate(words))
+    return kernel_axes(rank - 2, "kernel_shape")
 
 
 def _filters(rank: int, h: Hypers) -> tuple[AxisWords, ...]:

@@ -11,38 +11,46 @@ from weigh._kinds.neighbours import BRANCH, Neighbours
 from weigh._kinds.survey import CONVISH
 from weigh._pattern import pattern
 
-_STACKED = pattern(
-    r"(?:^|[._])(?:experts?|moe|input_linear|output_linear|w[123]|gate_up_proj|down_proj)"
-    r"(?=$|[._])",
-    re.IGNORECASE,
+
+def _word(*choices: str, then: str = "._", more: str = "") -> re.Pattern[str]:
+    """Look for one of some words in a path, between dots, underscores and its ends.
+
+    Args:
+        choices: the words.
+        then: what else than the end may follow one.
+        more: what to look for as well.
+    """
+    text = rf"(?:^|[._])(?:{'|'.join(choices)})(?=$|[{then}])"
+    return pattern(f"{text}|{more}" if more else text, re.IGNORECASE)
+
+
+_STACKED = _word(
+    "experts?", "moe", "input_linear", "output_linear", "w[123]", "gate_up_proj", "down_proj"
 )
-_DEPTHWISE = pattern(
-    r"(?:^|[._])(?:dw_?conv|depth_?wise(?:_conv)?|dw|(?:mixer|mamba\w*|ssm|linear_attn)\.conv1d"
-    r"|temporal_block\.conv_1d)(?=$|[._\d])",
-    re.IGNORECASE,
+_DEPTHWISE = _word(
+    r"dw_?conv|depth_?wise(?:_conv)?|dw|(?:mixer|mamba\w*|ssm|linear_attn)\.conv1d",
+    r"temporal_block\.conv_1d",
+    then=r"._\d",
 )
 _TRANSPOSED = pattern(
     r"(?:^|[._])(?:deconv|(?:conv_?)?transposed?|transposed?_?conv|up_?conv|conv_?up|convt|t_?conv"
     r"|conv_?trans|trans_?conv)(?:_?\dd)?s?\d*(?=_|$)",
     re.IGNORECASE,
 )
-_UP = pattern(
-    r"(?:^|[._])(?:up|ups|decoder|generator|decode|dec)(?=$|[._\d])"
-    r"|(?:^|\.)upsampl(?:e|er|ing)(?=$|[._\d])",
-    re.IGNORECASE,
-)
+_UP = _word(
+    "up", "ups", "decoder", "generator", "decode", "dec",
+    then=r"._\d", more=r"(?:^|\.)upsampl(?:e|er|ing)(?=$|[._\d])",
+)  # fmt: skip
 _RESIZES = pattern(
     r"(?:up|ups|up_?sampl(?:e|er|ing)|up_?score|up_?scale|resize|trans)s?\d*", re.IGNORECASE
 )
-_DOWN = pattern(
-    r"down|reduc|(?:^|[._])(?:sr|stem|patch\w*|dilated|enc(?:oder)?\d*|discriminator)(?=$|[._])",
-    re.IGNORECASE,
+_DOWN = _word(
+    "sr", "stem", r"patch\w*", "dilated", r"enc(?:oder)?\d*", "discriminator", more="down|reduc"
 )
-_KEEPS_SIZE = pattern(
-    r"(?:^|[._])(?:resnets?|res_?blocks?|attentions?|attn|temp_convs?|shortcut|skip|residual)"
-    r"(?=$|[._\d])|skip",
-    re.IGNORECASE,
-)
+_KEEPS_SIZE = _word(
+    "resnets?", "res_?blocks?", "attentions?", "attn", "temp_convs?", "shortcut", "residual",
+    then=r"._\d", more="skip",
+)  # fmt: skip
 _BILINEAR = pattern(r"bilinear", re.IGNORECASE)
 _LONGEST_KERNEL = 11
 _COLOURS, _FEW = 3, 4

@@ -180,7 +180,11 @@ class _DataclassFields:
                 return dataclasses.field(init=one.init)
             return dataclasses.field(default_factory=one.factory, init=one.init)
 
-        rows = [(name, Any, stated(one)) for name, one in owner._record_fields.items()]
-        twin: Any = dataclasses.make_dataclass(owner.__name__, rows)
-        fields: dict[str, Any] = twin.__dataclass_fields__
+        fields: dict[str, Any] = {}
+        for name, one in owner._record_fields.items():
+            made: Any = stated(one)
+            # By hand: making a dataclass of them would compile code while a file is read.
+            made.name, made.type = name, owner.__init__.__annotations__[name]
+            made._field_type = dataclasses._FIELD  # type: ignore[attr-defined]
+            fields[name] = made
         return fields

@@ -138,12 +138,46 @@ def test_a_cached_model_is_opened_by_its_name(cache: Path) -> None:
     assert weigh.open(link).counts.parameters == 4
 
 
+def test_a_cached_pipeline_has_its_parts_in_folders(cache: Path) -> None:
+    """As the hub's library lays it: the files of a part are links of one level more."""
+    repository = cache / "models--tiny-org--tiny"
+    snapshot = repository / "snapshots" / ("b" * 40)
+    (snapshot / "model.safetensors").unlink()
+    index = {"_class_name": "StablePipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
+    (repository / "blobs/index").write_text(json.dumps(index))
+    (snapshot / "model_index.json").symlink_to("../../blobs/index")
+    (snapshot / "unet").mkdir()
+    part = snapshot / "unet/diffusion_pytorch_model.safetensors"
+    part.symlink_to("../../../blobs/wb")
+    for place in ("hf:tiny-org/tiny", part.parent):
+        assert weigh.open(place).counts.parameters == 4
+    part.unlink()
+    save_file({"w": np.ones(1, "f4")}, cache / "elsewhere.safetensors")
+    part.symlink_to(cache / "elsewhere.safetensors")
+    assert "a link leads out of its folder" in refused("hf:tiny-org/tiny")
+    # A folder above that is only called so lends nothing.
+    plain = cache.parent / "snapshots/mine/model"
+    plain.mkdir(parents=True)
+    (plain / "model.safetensors").symlink_to(cache / "models--tiny-org--tiny/blobs/wb")
+    assert "a link leads out of its folder" in refused(plain)
+
+
 def test_a_link_out_of_the_repository_is_not_followed(cache: Path) -> None:
     snapshot = cache / "models--tiny-org--tiny/snapshots" / ("b" * 40)
     (snapshot / "model.safetensors").unlink()
     save_file({"w": np.ones(1, "f4")}, cache / "elsewhere.safetensors")
     (snapshot / "model.safetensors").symlink_to(cache / "elsewhere.safetensors")
     assert "a link leads out of its folder" in refused("hf:tiny-org/tiny")
+
+
+def test_a_config_may_hold_what_python_writes_for_no_number(tmp_path: Path) -> None:
+    save_file({"fc.weight": np.zeros((2, 2), "f4")}, tmp_path / "model.safetensors")
+    limits = {"time_step_limit": [0.0, float("inf")], "floor": float("-inf"), "odd": float("nan")}
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["Mamba"], **limits}))
+    net = weigh.open(tmp_path)
+    assert (net.kind, net.time_step_limit, net.floor) == ("Mamba", (0.0, np.inf), -np.inf)
+    (tmp_path / "config.json").write_text('{"floor": -Infinite}')
+    assert "a value was expected in the JSON" in refused(tmp_path)
 
 
 def test_what_the_cache_lacks_is_one_line(cache: Path) -> None:

@@ -18,6 +18,7 @@ _scan_string: Callable[[str, int], tuple[str, int]] = json.JSONDecoder().parse_s
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"true|false|null")
+_NO_NUMBER = re.compile(r"NaN|-?Infinity")
 _SHOWN = 24
 _MOST_INTEGERS = 4096
 _MOST_SKIPPED = 1_000_000
@@ -32,6 +33,7 @@ class Cursor:
         text: the whole text.
         depth: how many arrays and objects may lie within each other in what is skipped.
         most_skipped: how many values may be skipped.
+        lenient: whether NaN, Infinity and -Infinity are numbers, as Python writes them.
 
     Every method raises FormatError where the text is not the JSON it asks for.
 
@@ -43,9 +45,16 @@ class Cursor:
         note None
     """
 
-    def __init__(self, text: str, *, depth: int = 125, most_skipped: int = _MOST_SKIPPED) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        depth: int = 125,
+        most_skipped: int = _MOST_SKIPPED,
+        lenient: bool = False,
+    ) -> None:
         self.text, self.at, self._depth = text, 0, depth
-        self._most_skipped = most_skipped
+        self._most_skipped, self._lenient = most_skipped, lenient
         self._skipped = 0
 
     def peek(self) -> str:
@@ -178,6 +187,8 @@ class Cursor:
 
     def _scalar(self) -> None:
         found = _WORD.match(self.text, self.at) or _NUMBER.match(self.text, self.at)
+        if found is None and self._lenient:
+            found = _NO_NUMBER.match(self.text, self.at)
         if found is None:
             raise self.wrong("a value was expected")
         if found[0][-1].isdecimal() and float(found[0]) in (float("inf"), float("-inf")):

@@ -99,10 +99,7 @@ class LocalFolder:
         root = os.path.realpath(self.name)
         if not os.path.isdir(root):  # noqa: PTH112
             raise SourceError("there is no such folder", where=self.name)
-        # A snapshot of a hub's cache is made of links to the blobs of its repository.
-        above, parent = os.path.split(os.path.split(root)[0])
-        lent = above if parent == "snapshots" else root
-        self._root, self._within = root, lent
+        self._root, self._within = root, _linked_within(root)
 
     def files(self) -> list[str]:
         """List the names of the plain files right in this folder, sorted.
@@ -168,6 +165,23 @@ class LocalFolder:
         if found != within and not found.startswith(os.path.join(within, "")):  # noqa: PTH118
             raise FormatError("a link leads out of its folder", seen=repr(path))
         return place
+
+
+def _linked_within(root: str) -> str:
+    """Give the folder that links in a folder may lead to: itself, or a repository in a hub's cache.
+
+    A snapshot there, with the folders in it, is made of links to the blobs of its repository.
+    """
+    snapshot = root
+    while os.path.basename(os.path.dirname(snapshot)) != "snapshots":  # noqa: PTH119, PTH120
+        above = os.path.dirname(snapshot)  # noqa: PTH120
+        if above == snapshot:
+            return root
+        snapshot = above
+    repository = os.path.dirname(os.path.dirname(snapshot))  # noqa: PTH120
+    # A folder of that name somewhere above makes no cache of all below it.
+    blobs = os.path.join(repository, "blobs")  # noqa: PTH118
+    return repository if snapshot == root or os.path.isdir(blobs) else root  # noqa: PTH112
 
 
 def local_file(path: str | os.PathLike[str]) -> LocalFile:

@@ -44,7 +44,8 @@ def plain_members(text: str) -> dict[str, object]:
         >>> plain_members('{"heads": 12, "names": ["a"], "deep": {"x": [[1]]}}')
         {'heads': 12, 'names': ['a']}
     """
-    cursor = Cursor(text)
+    # transformers writes an endless bound as Python does: [0.0, Infinity].
+    cursor = Cursor(text, lenient=True)
     found: dict[str, object] = {}
     for key in cursor.members():
         cursor.peek()

@@ -66,7 +66,7 @@ def parse_config(text: str) -> Node:
         >>> node.path, node.name, dict(node.attributes)
         ('keras.layers.Dense', 'd', {'units': 3})
     """
-    parser = _Parser(Cursor(text))
+    parser = _Parser(Cursor(text, lenient=True))
     node = parser.node(0)
     parser.cursor.end()
     return node

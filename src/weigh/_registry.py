@@ -34,7 +34,8 @@ class Format:
         reader: ``"module:function"``, imported when such a source is opened. The function takes
             a ``ByteSource``, or for a folder a ``Folder``, and gives ``Facts``.
         starts: byte strings, at least one of which such a file holds, with their offsets.
-        members: patterns, at least one of which fits a member of the zip archive that it is.
+        members: patterns, at least one of which fits a member of the zip archive that it is;
+            those with slashes fit only members as deep.
         endings: how the names of such files end; of a folder none.
         files: patterns, at least one of which fits a file in the folder that it is.
         extra: the extra of Weigh that brings the library it needs, or the package to install.
@@ -65,7 +66,13 @@ class Format:
             return name.lower().endswith(self.endings) if self.endings else False
         if not any(head[at : at + len(mark)] == mark for at, mark in self.starts):
             return False
-        return not self.members or _any_fits(self.members, members())
+        # One of the same name deeper down is a file that a user put there.
+        return not self.members or any(
+            "/" not in pattern or pattern.count("/") == one.count("/")
+            for pattern in self.members
+            for one in members()
+            if fnmatchcase(one, pattern)
+        )
 
     def fits_folder(self, files: Collection[str]) -> bool:
         """Whether a folder of these files may be of this format."""
@@ -127,14 +134,6 @@ FORMATS: tuple[Format, ...] = (
         extra="gguf",
     ),
     Format(
-        "npz",
-        "NumPy arrays in a zip archive (numpy.savez)",
-        "weigh._sources.npz:read",
-        starts=((0, ZIP),),
-        members=("*.npy",),
-        endings=(".npz",),
-    ),
-    Format(
         "npy",
         "one NumPy array (numpy.save)",
         "weigh._sources.npz:read_npy",
@@ -179,6 +178,14 @@ FORMATS: tuple[Format, ...] = (
         starts=((0, b"\x89HDF\r\n\x1a\n"),),
         endings=(".h5", ".hdf5"),
         extra="keras",
+    ),
+    Format(
+        "npz",
+        "NumPy arrays in a zip archive (numpy.savez)",
+        "weigh._sources.npz:read",
+        starts=((0, ZIP),),
+        members=("*.npy",),
+        endings=(".npz",),
     ),
     Format(
         "torch-zip",

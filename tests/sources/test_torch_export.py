@@ -102,6 +102,15 @@ def test_a_program(program: bytes, tmp_path: Path) -> None:
     assert accounts.unreachable == 16 * 4  # of 24 values the view and the buffer use 4 each
 
 
+@pytest.mark.parametrize("name", ["table.npy", "constants.pkl", "model.weights.h5"])
+def test_files_that_a_user_adds_make_it_no_other_format(name: str, tmp_path: Path) -> None:
+    net, path = torch.nn.Linear(2, 3), tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(net, (torch.ones(2),)), path, extra_files={name: "hi"})
+    assert weigh.open(path).format == "torch-export"
+    torch.jit.save(torch.jit.script(net), path, _extra_files={name: "hi"})
+    assert weigh.open(path).format == "torchscript"
+
+
 def test_its_layers_are_those_that_the_graph_names(program: bytes, tmp_path: Path) -> None:
     (tmp_path / "net.pt2").write_bytes(program)
     net = weigh.open(tmp_path / "net.pt2")

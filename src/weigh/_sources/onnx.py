@@ -227,6 +227,9 @@ def _notes(
     left_out = [below(graph, name) for graph in graphs for name in graph.left_out]
     if left_out:
         yield f"Left out, being texts: {_list(left_out)}."
+    unread = [below(graph, name) for graph in graphs for name in graph.unread]
+    if unread:
+        yield f"Left out, being of types that are not read yet: {_list(unread)}."
     for location, reason in list(outside.missing.items())[:_NAMED]:
         yield f"The values of some tensors are in {location!r}, which cannot be read: {reason}."
     if len(outside.missing) > _NAMED:

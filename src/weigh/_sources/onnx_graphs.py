@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from weigh._dtypes import DTYPES
 from weigh._errors import FormatError, UnsupportedError
 from weigh._sources.onnx_tensors import STRING, TensorProto, expect, tensor_at
 from weigh._sources.protobuf import BYTES, FIXED32, VARINT, Field, Walker, signed
@@ -87,6 +88,7 @@ class Graph:
         constants: the constants by the names that nodes use.
         owner: the path and operation of the node that it stands in.
         left_out: the names of constants that are texts.
+        unread: those of constants of a dtype that is not read, each with it.
     """
 
     path: str = ""
@@ -96,6 +98,7 @@ class Graph:
     constants: dict[str, Constant] = field(default_factory=dict)
     owner: tuple[str, str] = ("", "")
     left_out: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     def find(self, value: str) -> Constant | None:
         """Find a constant by the name that a node in this graph uses."""
@@ -169,6 +172,8 @@ class GraphReader:
             raise FormatError("two constants of a graph have one name", seen=repr(value[:100]))
         if constant.tensor.dtype == STRING:
             graph.left_out.append(value)
+        elif constant.tensor.dtype not in DTYPES:
+            graph.unread.append(f"{value} ({constant.tensor.dtype})")
         else:
             graph.constants[value] = constant
 

@@ -45,7 +45,7 @@ class TensorProto:
 
     Attributes:
         name: its own name; may be "".
-        dtype: the name of its dtype, ``"string"`` included.
+        dtype: the name of its dtype, ``"string"`` and those included that are not read.
         shape: the size of each axis.
         raw: the range of the file that holds its values as raw bytes.
         packed: by list, the ranges of the file that hold its numbers one after the other.
@@ -67,7 +67,7 @@ def tensor_at(walk: Walker, start: int, stop: int) -> TensorProto:
 
     Raises:
         FormatError: it breaks the format's rules.
-        UnsupportedError: it has a dtype that Weigh does not read.
+        UnsupportedError: it is split in segments, or has very many loose numbers.
     """
     found, shape, beside = TensorProto(), list[int](), dict[str, str]()
     is_outside = False
@@ -144,10 +144,7 @@ def _note_list(
 def _dtype_name(number: int) -> str:
     if not 0 < number < len(_NAMES):
         raise FormatError("a tensor has a dtype the format does not have", seen=str(number))
-    name = _NAMES[number]
-    if name != STRING and name not in DTYPES:
-        raise UnsupportedError("a tensor has a dtype that Weigh does not read yet", seen=name)
-    return name
+    return _NAMES[number]
 
 
 def values_of(tensor: TensorProto, source: ByteSource, outside: Outside) -> tuple[Values, Hashable]:

@@ -180,6 +180,26 @@ def test_ties_and_views_share_their_storage() -> None:
     assert apart["a"].identity != apart["b"].identity
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pairs_of_4_bit_floats_are_counted_one_by_one(tmp_path: Path, zipped: bool) -> None:
+    pairs = torch.arange(32, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    table = pairs.view(4, 8)
+    state = {
+        "all": pairs, "table": table, "rows": table[1:3], "columns": table[:, 2:4],
+        "one": pairs[3], "none": pairs[:0], "tail": pairs.view(32, 1)[3:],
+    }  # fmt: skip
+    file = tmp_path / "net.pt"
+    torch.save({**state, "turned": table.t()}, file, _use_new_zipfile_serialization=zipped)
+    stored, live = weigh.open(file), weigh.open(state)
+    assert [(t.name, t.shape, t.dtype) for t in stored.tensors()] == [
+        (t.name, t.shape, t.dtype) for t in live.tensors()
+    ]
+    for name in state:
+        np.testing.assert_array_equal(stored[name].read(), live[name].read(), err_msg=name)
+    np.testing.assert_array_equal(stored["table"][2, 3:7].read(), live["table"].read()[2, 3:7])
+    assert any("'turned' is not read" in note for note in stored.notes)
+
+
 def test_conjugated_and_negated_views_have_their_own_values() -> None:
     base = torch.randn(3, dtype=torch.complex64)
     alone = torch.randn(3, dtype=torch.complex64)

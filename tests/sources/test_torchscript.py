@@ -105,6 +105,20 @@ def test_a_scripted_network(tmp_path: Path) -> None:
     assert [axis.name for axis in net["body.0.weight"].axes][1] == "in_channels_per_group"
 
 
+def test_types_that_only_its_writer_in_c_names(tmp_path: Path) -> None:
+    module = nn.Module()
+    for name in ("float8_e4m3fn", "float8_e5m2fnuz", "uint16", "uint32", "uint64", "complex32"):
+        dtype = getattr(torch, name)
+        module.register_buffer(name, torch.tensor([[0, 1], [2, 3]]).to(dtype))
+    module.forward = lambda x: x
+    torch.jit.save(torch.jit.trace_module(module, {"forward": torch.ones(1)}), tmp_path / "n.pt")
+    net, loaded = weigh.open(tmp_path / "n.pt"), torch.jit.load(tmp_path / "n.pt")
+    assert net.notes == ()
+    for name, buffer in loaded.named_buffers():
+        assert net[name].dtype.name == name
+        np.testing.assert_array_equal(net[name].read().real, buffer.to(torch.float64).real)
+
+
 def test_a_traced_network(tmp_path: Path) -> None:
     """Tracing keeps no constants: sizes are worked out from shapes."""
     (tmp_path / "net.pt").write_bytes(traced(Net()))

@@ -33,8 +33,17 @@ STORAGE_DTYPES: dict[str, str] = {
     "QUInt8Storage": "quint8",
     "QInt32Storage": "qint32",
     "QUInt4x2Storage": "quint4x2",
+    # No classes of PyTorch's in Python; its code in C++ calls them so, as in TorchScript.
+    "ComplexHalfStorage": "complex32",
+    "UInt16Storage": "uint16",
+    "UInt32Storage": "uint32",
+    "UInt64Storage": "uint64",
+    **{f"{name.capitalize()}Storage": name for name in DTYPES if name.startswith("float8_")},
 }
 """The dtype of each class of storage that a checkpoint names."""
+
+_PAIRS = "float4_e2m1fn_x2"
+"""PyTorch counts a byte of two 4-bit floats as one element; Weigh counts the two values."""
 
 _DISTRIBUTED = ("torch.distributed.tensor.DTensor", "torch.distributed._tensor.api.DTensor")
 _WRAPPED = "torch._utils._rebuild_wrapper_subclass"
@@ -321,8 +330,30 @@ def _tensor(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTensor:
 
 
 def _tensor_v3(reader: TensorReader, _: Call, a: tuple[Any, ...]) -> PickledTensor:
-    made = _turned(reader._strided(a[0], a[1], a[2], a[3], dtype=dtype_named(a[6])), a[7:8])
+    if isinstance(a[6], Global) and a[6].path == f"torch.{_PAIRS}":
+        made = reader._strided(a[0], *_unpaired(a[1], a[2], a[3]), DTYPES["float4_e2m1fn"])
+    else:
+        made = reader._strided(a[0], a[1], a[2], a[3], dtype=dtype_named(a[6]))
+    made = _turned(made, a[7:8])
     return replace(made, requires_grad=True) if a[4] is True else made
+
+
+def _unpaired(
+    offset: object, size: object, stride: object
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Count in 4-bit values what is counted in pairs of them along the last axis.
+
+    Raises:
+        UnsupportedError: the pairs of a row are apart.
+    """
+    shape, strides = integers(size) or (1,), integers(stride) or (1,)
+    if strides[-1] != 1 and shape[-1] > 1:
+        raise UnsupportedError("pairs of 4-bit values that are apart")
+    return (
+        2 * integer(offset),
+        (*shape[:-1], 2 * shape[-1]),
+        (*(2 * step for step in strides[:-1]), 1),
+    )
 
 
 def _turned(made: PickledTensor, metadata: tuple[Any, ...]) -> PickledTensor:

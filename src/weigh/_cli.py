@@ -58,7 +58,7 @@ def weigh(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-_SOURCE = click.argument("source", metavar="SOURCE", type=click.Path(path_type=str))
+_SOURCE = click.argument("source", metavar="SOURCE", type=click.Path(path_type=str, readable=False))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the documented JSON document.")
 
 

@@ -151,6 +151,12 @@ print(peak())
     assert read < 80_000
 
 
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "net.pt").symlink_to("gone.pt")
+    with pytest.raises(SourceError, match=r"a link to a file that is not there$"):
+        LocalFile(tmp_path / "net.pt")
+
+
 def test_an_open_file_is_copied_as_itself_and_not_pickled(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc")

@@ -139,7 +139,8 @@ def test_a_dynamic_quantized_layer_has_a_weight_and_a_bias() -> None:
 
 
 @pytest.mark.parametrize(
-    ("thing", "seen"), [({"epoch": 3, "args": None}, "'epoch', 'args'"), ([], "a list"), ({}, "an")]
+    ("thing", "seen"),
+    [({"epoch": 3, "args": None}, "'epoch', 'args'"), ([], "a list"), ({}, "an"), (5, "an int")],
 )
 def test_a_checkpoint_without_tensors_says_what_it_holds(thing: Any, seen: str) -> None:
     with pytest.raises(SourceError, match="holds no tensors") as caught:

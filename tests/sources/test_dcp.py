@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.metadata import (
 )
 
 import weigh
-from weigh._errors import SourceError, ValuesError
+from weigh._errors import FormatError, SourceError, ValuesError
 from weigh._index import Region
 
 TWO_PROCESSES = """
@@ -106,6 +106,22 @@ def test_the_network_is_told_from_its_optimizer(tmp_path: Path) -> None:
     assert opened.metadata == {"epoch": "3"}
     assert "13 entries that are no tensors are not shown." in opened.notes
     np.testing.assert_array_equal(opened["1.running_var"].read(), net[1].running_var.numpy())
+
+
+def test_what_lies_beside_or_is_cut_is_named(tmp_path: Path) -> None:
+    folder = save({"model": {"w": torch.ones(2000)}, "epoch": 3}, tmp_path / "a")
+    torch.save({"v": torch.ones(2)}, folder / "model.bin")
+    notes = weigh.open(folder).notes
+    assert "1 entry that is no tensor is not shown." in notes
+    assert "Read from .metadata; not from model.bin, which is there too." in notes
+    [part] = folder.glob("*.distcp")
+    for one in (part, folder / ".metadata"):
+        with pytest.raises(SourceError, match=r"one of several files .* Name the folder"):
+            weigh.open(one)
+    os.truncate(part, 100)
+    with pytest.raises(FormatError) as caught:
+        weigh.open(folder)
+    assert str(caught.value).startswith(f"{part}: a part of the file reaches past its end")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.int8, torch.bool])

@@ -66,7 +66,7 @@ def test_a_model_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
         (folder / name).write_bytes(b"not looked at")
     net = weigh.open(folder)
     assert net.notes[0] == (
-        "Read from model.safetensors; not from pytorch_model.bin, which are there too."
+        "Read from model.safetensors; not from pytorch_model.bin, which is there too."
     )
 
 
@@ -178,6 +178,22 @@ def test_a_config_may_hold_what_python_writes_for_no_number(tmp_path: Path) -> N
     assert (net.kind, net.time_step_limit, net.floor) == ("Mamba", (0.0, np.inf), -np.inf)
     (tmp_path / "config.json").write_text('{"floor": -Infinite}')
     assert "a value was expected in the JSON" in refused(tmp_path)
+
+
+def test_the_files_of_an_index_are_read_whatever_they_are_called(tmp_path: Path) -> None:
+    for name in ("first", "second", "third"):
+        save_file({f"{name}.weight": np.ones((2, 2), "f4")}, tmp_path / f"{name}.safetensors")
+    index = {"first.weight": "first.safetensors", "second.weight": "second.safetensors"}
+    written = json.dumps({"weight_map": index})
+    (tmp_path / "model.safetensors.index.json").write_text(written)
+    said = "Read from model.safetensors.index.json; not from third.safetensors, which is there too."
+    assert weigh.open(tmp_path).notes[0] == said
+
+
+def test_a_spoiled_config_is_named(tmp_path: Path) -> None:
+    folder = model(tmp_path, {})
+    (folder / "config.json").write_text("[]")
+    assert refused(folder).startswith(f"{folder / 'config.json'}: '{{' was expected")
 
 
 def test_what_the_cache_lacks_is_one_line(cache: Path) -> None:

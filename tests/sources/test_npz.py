@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import weigh
-from weigh._errors import FormatError, SourceError, WeighError
+from weigh._errors import FormatError, SourceError, UnsupportedError, WeighError
 from weigh._index import Region
 from weigh._sources.bytes import MemoryBytes
 from weigh._sources.npz import read, read_npy
@@ -66,6 +66,24 @@ def test_an_archive_keeps_names_and_order(tmp_path: Path, save: object) -> None:
     net = weigh.open(tmp_path / "a.npz")
     assert [t.name for t in net.tensors()] == list(state)
     assert (net.format, net.fc2.kind) == ("npz", "Linear")
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy`")
+def test_a_header_of_python_2(tmp_path: Path) -> None:
+    old = npy(np.arange(6, dtype="<f4").reshape(3, 2))
+    old = old.replace(b"(3, 2), }  ", b"(3L, 2L), }")
+    (tmp_path / "a.npy").write_bytes(old)
+    np.testing.assert_array_equal(weigh.open(tmp_path / "a.npy")["a"], np.load(io.BytesIO(old)))
+    for odd in (b"(3L3, 2), } ", b"(L, 2), }   ", b"(3LL, 2), } ", b"(3 L, 2), } "):
+        (tmp_path / "a.npy").write_bytes(old.replace(b"(3L, 2L), } ", odd))
+        with pytest.raises(FormatError):
+            weigh.open(tmp_path / "a.npy")
+
+
+def test_one_array_that_is_not_read_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array(["text"]))
+    with pytest.raises(UnsupportedError, match="an array of what is not read; saw dtype 'U4'"):
+        weigh.open(tmp_path / "a.npy")
 
 
 def test_versions_two_and_three(tmp_path: Path) -> None:

@@ -181,6 +181,8 @@ def _open(name: str) -> tuple[int, os.stat_result]:
         _check_plain(os.stat(name))  # noqa: PTH116 - a NUL in the name must raise here
         fd = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
+        if os.path.islink(name):  # noqa: PTH114 - a name of any type
+            raise SourceError("a link to a file that is not there") from None
         raise SourceError("there is no such file", do=_near(name)) from None
     except (OSError, ValueError) as error:
         raise SourceError("the file cannot be opened", seen=_reason(error)) from None

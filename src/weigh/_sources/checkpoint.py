@@ -90,7 +90,8 @@ def describe(thing: object) -> str:
         return f"an object made by {thing.path or 'a call'}"
     if isinstance(thing, Global):
         return f"the name {thing.path}"
-    return f"a {type(thing).__name__}"
+    name = type(thing).__name__
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def _no_tensor(pickle: Pickle, contents: Contents) -> SourceError:

@@ -16,6 +16,7 @@ from weigh._errors import FormatError, SourceError, UnsupportedError, ValuesErro
 from weigh._facts import Accounts, Facts, FoundTensor, Values
 from weigh._sources.bytes import ByteSource
 from weigh._sources.folder import Folder
+from weigh._sources.model_folder import left_alone, weight_files
 from weigh._sources.parts import Path, tell_apart
 from weigh._sources.pickled import Call, Pickle
 from weigh._sources.pickled_modules import attributes
@@ -72,7 +73,7 @@ def read(folder: Folder) -> Facts:
     slices = dict(_slices(stated.get("storage_data")))
     files = _files(folder, {one.file for one in slices.values()})
     for one in slices.values():
-        Window(files[one.file], one.offset, one.length)  # it lies within its file
+        _check_within(files[one.file], one)
     paths = _paths(stated.get("planner_data"))
     found: list[tuple[Path, FoundTensor]] = []
     others: list[str] = []
@@ -108,13 +109,23 @@ def _facts(
     )
     few = [name for name in others if len(paths.get(name, ())) == 1][:_MAX_TEXTS]
     texts = {name: _plain(slices.get((name, None)), files) for name in few}
-    note = f"{len(others):,} entries that are no tensors are not shown."
+    notes = list(parts.notes)
+    if others:
+        entries = (
+            "1 entry that is no tensor is"
+            if len(others) == 1
+            else (f"{len(others):,} entries that are no tensors are")
+        )
+        notes.append(f"{entries} not shown.")
+    beside = [] if folder.far else weight_files(folder.files())
+    if beside:
+        notes.append(f"Read from {METADATA}{left_alone(beside)}.")
     return Facts(
         "dcp",
         folder.name,
         tensors,
         metadata={name: text for name, text in texts.items() if text is not None},
-        notes=(*parts.notes, *([note] if others else [])),
+        notes=tuple(notes),
         accounts=_accounts(source, tensors, slices.values(), files),
     )
 
@@ -162,6 +173,13 @@ def _slices(stored: object) -> Iterator[tuple[tuple[str, tuple[int, ...] | None]
         met.add(key)
         changed = bool(where.get("transform_descriptors"))
         yield key, _Slice(file, integer(where.get("offset")), integer(where.get("length")), changed)
+
+
+def _check_within(file: ByteSource, one: _Slice) -> None:
+    try:
+        Window(file, one.offset, one.length)
+    except FormatError as error:
+        raise error.at(file.name) from None
 
 
 def _files(folder: Folder, names: set[str]) -> dict[str, ByteSource]:

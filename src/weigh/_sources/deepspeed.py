@@ -69,7 +69,7 @@ def _latest(folder: Folder, files: Sequence[str]) -> Folder | None:
         return folder.folder(text)
     except SourceError as error:
         # Other programs call a file "latest" too.
-        if model_folder.has_weights(files):
+        if model_folder.weight_files(files):
             return None
         if isinstance(error, FormatError):
             raise

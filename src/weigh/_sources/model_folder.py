@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from weigh._errors import SourceError, UnsupportedError
+from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Accounts, Facts, FoundLayer, FoundTensor
 from weigh._registry import WEIGHT_FILES
 from weigh._sources.folder import Folder
@@ -24,6 +24,7 @@ _CONFIGS = ("config.json", "adapter_config.json")
 _PIPELINE = "model_index.json"
 _MAX_CONFIG = 10_000_000
 _MAX_PARTS = 32
+_NAMED = 4
 
 # One set of weights is often there in several forms; the first of these is read.
 PREFERRED = (
@@ -54,17 +55,18 @@ def read(folder: Folder) -> Facts:
     files = folder.files()
     if _PIPELINE in files:
         return _pipeline(folder)
-    name, notes = _choose(files)
+    name, others = _choose(files)
     split = split_name(name)
     alone = split is None or split.total < 2 or name.endswith(".gguf")
     facts = read_file(folder.open(name)) if split is None or alone else read_set(folder, split)
     facts = with_config(folder, files, facts)
-    return replace(facts, location=f"{folder.name}", notes=(*notes, *facts.notes))
+    note = _note(name, others, facts)
+    return replace(facts, location=f"{folder.name}", notes=(note, *facts.notes))
 
 
-def _choose(files: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Choose the file to read, and say which other ones are left alone."""
-    weights = _weights(files)
+def _choose(files: Sequence[str]) -> tuple[str, list[str]]:
+    """Choose the file to read; give the others that hold weights too."""
+    weights = weight_files(files)
     if not weights:
         raise SourceError(
             "no file in this folder holds weights that Weigh knows by name",
@@ -80,19 +82,32 @@ def _choose(files: Sequence[str]) -> tuple[str, tuple[str, ...]]:
             do="Name one of them.",
         )
     chosen = chosen or next(iter(ways))
-    others = [name for name in ways if name != chosen]
-    told = (f"Read from {chosen}.",)
-    if others:
-        told = (f"Read from {chosen}; not from {', '.join(others[:4])}, which are there too.",)
-    return chosen, told
+    return chosen, [name for name in ways if name != chosen]
 
 
-def has_weights(files: Iterable[str]) -> bool:
-    """Whether one of these files holds weights, by its name."""
-    return bool(_weights(files))
+def _note(chosen: str, others: Iterable[str], facts: Facts) -> str:
+    """Say which file was read, and which other ones are left alone."""
+    if facts.format == "sharded":  # an index may name files of any name
+        read_too = {t.identity[0] for t in facts.tensors if isinstance(t.identity, tuple)}
+        others = [name for name in others if name not in read_too]
+    return f"Read from {chosen}{left_alone(others)}."
 
 
-def _weights(files: Iterable[str]) -> list[str]:
+def left_alone(names: Iterable[str]) -> str:
+    """Say that files were not read; the empty text if there are none.
+
+    Examples:
+        >>> left_alone(["a.bin", "b.bin"])
+        '; not from a.bin, b.bin, which are there too'
+    """
+    there = list(names)
+    more = f" and {len(there) - _NAMED:,} more" if len(there) > _NAMED else ""
+    verb = "is" if len(there) == 1 else "are"
+    return f"; not from {', '.join(there[:_NAMED])}{more}, which {verb} there too" if there else ""
+
+
+def weight_files(files: Iterable[str]) -> list[str]:
+    """Give those of some files that hold weights, by their names."""
     return [f for f in files if _fits(f, WEIGHT_FILES) and not _BESIDE.fullmatch(f)]
 
 
@@ -128,8 +143,11 @@ def with_config(folder: Folder, files: Sequence[str], facts: Facts) -> Facts:
     name = next((one for one in _CONFIGS if one in files), None)
     if name is None:
         return facts
-    text = json_text(folder.open(name), _MAX_CONFIG)
-    values = plain_members(text)
+    source = folder.open(name)
+    try:
+        values = plain_members(json_text(source, _MAX_CONFIG))
+    except FormatError as error:
+        raise error.at(source.name) from None
     classes = values.pop("architectures", None)
     kind = classes[0] if isinstance(classes, list) and len(classes) == 1 else None
     # A diffusers part names its class; PEFT says only what it adapts.

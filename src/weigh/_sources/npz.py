@@ -25,7 +25,8 @@ _MAX_AXES = 64
 _MAX_ARRAYS = 1 << 16
 _NAMED = 5
 _PAIR = re.compile(
-    r"'(descr|fortran_order|shape)': *('[^'\\]{1,40}'|\[.*\]|True|False|\([0-9, ]*\)),? *"
+    r"'(descr|fortran_order|shape)': *"
+    r"('[^'\\]{1,40}'|\[.*\]|True|False|\((?:[0-9, ]|(?<=[0-9])L(?=[,)]))*\)),? *"
 )
 
 
@@ -51,7 +52,10 @@ def read_npy(source: ByteSource) -> Facts:
         FormatError: its header breaks the rules, or it has another size than it makes.
         UnsupportedError: it is of objects, texts or records.
     """
-    array = _header(source)
+    try:
+        array = _header(source)
+    except UnsupportedError as error:
+        raise UnsupportedError("an array of what is not read", seen=error.what) from None
     name = re.split(r"[/\\]", source.name)[-1].removesuffix(".npy") or "array"
     tensors = (FoundTensor(name, _values(source, array, 0, source.size)),)
     accounts = account(source, tensors, metadata=array.begin)
@@ -154,7 +158,8 @@ def _words(text: str) -> tuple[DType, bool, bool, tuple[int, ...]]:
     code = descr.strip("'")
     if not descr.startswith("'") or order not in ("True", "False") or not sizes.startswith("("):
         raise FormatError("the array's header is not NumPy's", seen=repr(inner[:60]))
-    numbers = [part for part in sizes[1:-1].replace(" ", "").split(",") if part]
+    # Python 2 wrote 3L for 3.
+    numbers = [part.removesuffix("L") for part in sizes[1:-1].replace(" ", "").split(",") if part]
     if len(numbers) > _MAX_AXES or any(len(number) > 19 for number in numbers):
         raise FormatError("the array's header states an impossible shape", seen=sizes[:60])
     shape = tuple(map(int, numbers))

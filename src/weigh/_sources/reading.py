@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import cast
 
@@ -18,6 +19,7 @@ _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt")
 """Files that tell a folder of Orbax's."""
 _AT_ONCE = 16
 _NAMED = 4
+_DCP = re.compile(r"\.metadata|.+\.distcp")
 _LFS = b"version https://git-lfs.github.com/"
 _HTML = (b"<!doctype html", b"<html")
 
@@ -130,6 +132,11 @@ def _format_of(source: ByteSource) -> Format:
     head = bytes(source.view(0, min(source.size, _HEAD)))
     _refuse_stand_in(head)
     name = source.name.replace("\\", "/").rpartition("/")[2]
+    if _DCP.fullmatch(name):
+        raise SourceError(
+            "one of several files that torch.distributed.checkpoint wrote",
+            do="Name the folder that it lies in.",
+        )
     listed: list[Collection[str]] = []
 
     def members() -> Collection[str]:

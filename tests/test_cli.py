@@ -274,6 +274,12 @@ def test_an_unwritable_output_is_one_line(article: Path) -> None:
     assert done.stderr.count("\n") == 1, done.stderr
 
 
+def test_an_unwritable_error_output_keeps_the_status() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*WEIGH, "show", "nowhere.pt"], stderr=full, check=False)
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize(
     "command", [["show"], ["values", "conv1.bias"], ["explain", "conv1"], ["show", "--json"]]
 )

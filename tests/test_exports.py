@@ -31,6 +31,8 @@ def test_the_public_names() -> None:
         "Network",
         "Parameter",
         "SourceError",
+    "Statistics",
+    "StatisticsReport",
         "Tensor",
         "UnknownNameError",
         "UnsupportedError",
@@ -41,6 +43,7 @@ def test_the_public_names() -> None:
         "explain",
         "open",
         "show",
+    "stats",
     ]
 
 

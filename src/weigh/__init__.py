@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from weigh._version import __version__
 
 if TYPE_CHECKING:
-    from weigh._api import explain, open, show  # noqa: A004
+    from weigh._api import explain, open, show, stats  # noqa: A004
     from weigh._counts import Counts
     from weigh._dtypes import DType
     from weigh._errors import (
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         WeighError,
     )
     from weigh._explain import Explanation
+    from weigh._measures.report import StatisticsReport
+    from weigh._measures.statistics import Statistics
     from weigh._model import Axis, Hyperparameter, Initial, Layer, Network, Parameter, Tensor
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "Network",
     "Parameter",
     "SourceError",
+    "Statistics",
+    "StatisticsReport",
     "Tensor",
     "UnknownNameError",
     "UnsupportedError",
@@ -44,13 +48,16 @@ __all__ = [
     "explain",
     "open",
     "show",
+    "stats",
 ]
 
 _HOMES = {
-    "_api": ("explain", "open", "show"),
+    "_api": ("explain", "open", "show", "stats"),
     "_counts": ("Counts",),
     "_dtypes": ("DType",),
     "_explain": ("Explanation",),
+    "_measures.report": ("StatisticsReport",),
+    "_measures.statistics": ("Statistics",),
     "_model": ("Axis", "Hyperparameter", "Initial", "Layer", "Network", "Parameter", "Tensor"),
 }
 """Where a public name is defined; the rest, the errors, are all in one place."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weigh._errors import UsageError, WeighError
@@ -16,6 +16,8 @@ from weigh._sources.reading import read_folder, read_named
 
 if TYPE_CHECKING:
     from weigh._explain import Explanation
+    from weigh._measures.measure import Options
+    from weigh._measures.report import Collector, StatisticsReport
 
 
 def open(source: object) -> Network:  # noqa: A001
@@ -97,6 +99,68 @@ def explain(source: object, name: str) -> list[Explanation]:
     from weigh._explain import explain_network  # most callers only look
 
     return explain_network(open(source), name)
+
+
+def stats(
+    source: object,
+    pattern: str | None = None,
+    *,
+    by: str = "",
+    exact: bool = False,
+    quantiles: Sequence[float] | None = None,
+    threads: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> StatisticsReport:
+    """Measure every value of a network: exact statistics of each tensor, and in total.
+
+    Args:
+        source: what ``open`` takes, or what it gave.
+        pattern: selects tensors: a whole name, a layer's path, or a glob.
+        by: a row for each ``"layer"``, ``"kind"``, ``"dtype"`` or ``"role"`` instead of for each
+            tensor; or an axis's name, such as ``"out_channels"``, for a row for each filter.
+        exact: whether values of 32 and 64 bits are looked at again, so that their quantiles are
+            exact too; those of narrower types are in any case.
+        quantiles: which to give, between 0 and 1; the usual nine if left out.
+        threads: how many share the work; as many as there are processors if 0.
+        progress: told, from any thread, how many more bytes of tensors were measured.
+
+    Raises:
+        SourceError: the source cannot be read.
+        UnknownNameError: the pattern selects nothing, or there is no such axis.
+        UsageError: a quantile is not between 0 and 1.
+
+    Examples:
+        >>> import numpy, weigh
+        >>> weigh.stats({"fc.weight": numpy.array([[1.0, -3.0]])})["fc.weight"].rms
+        2.23606797749979
+    """
+    from weigh._measures.measure import Options
+    from weigh._measures.statistics import QUANTILES
+
+    wanted = QUANTILES if quantiles is None else tuple(quantiles)
+    collector = collect(source, pattern, by, Options(wanted, exact, threads, progress))
+    for _ in collector.run():
+        pass
+    return collector.report()
+
+
+def collect(source: object, pattern: str | None, by: str, options: Options) -> Collector:
+    """Prepare what ``stats`` does at once, for whoever wants to see what is done so far.
+
+    Raises:
+        SourceError: the source cannot be read.
+        UnknownNameError: the pattern selects nothing, or there is no such axis.
+        UsageError: a quantile is not between 0 and 1.
+    """
+    # Opening and listing a file must not load the compiled part.
+    from weigh._measures.report import Collector
+
+    for quantile in options.quantiles:
+        if not 0 <= quantile <= 1:
+            raise UsageError("a quantile is between 0 and 1", seen=f"{quantile:g}")
+    network = open(source)
+    tensors = network.tensors() if pattern is None else network.select(pattern)
+    return Collector(network, tensors, by, options)
 
 
 def _facts(source: object) -> Facts:

@@ -73,6 +73,20 @@ class Values(Protocol):
         """
 
 
+class LyingValues(Values, Protocol):
+    """Values that may lie end to end, in the order of their axes, so that nothing is copied."""
+
+    def stored(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of the values from ``start`` up to ``stop``, as they are stored.
+
+        They are little-endian; of values in blocks or of 4 bits, both ends fall between whole
+        bytes. None, whatever is asked for, if the values do not lie end to end.
+
+        Raises:
+            ValuesError: the values cannot be had.
+        """
+
+
 # Facts are made by the thousand and live for one call: freezing them would double their cost.
 @record()
 class FoundTensor:

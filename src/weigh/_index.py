@@ -98,6 +98,24 @@ class Region:
             )
         )
 
+    def run_in(self, shape: tuple[int, ...]) -> int | None:
+        """Say at which value of a tensor of this shape the region begins, if it has no gaps.
+
+        Examples:
+            >>> Region.of((1, slice(0, 2)), (3, 4)).run_in((3, 4))
+            4
+            >>> Region.of((slice(None), 0), (3, 4)).run_in((3, 4))
+        """
+        first, stride, whole = 0, 1, True
+        parts = zip(self.starts, self.counts, self.steps, shape, strict=True)
+        for start, count, step, size in reversed(list(parts)):
+            if count != 1 and not (whole and step == 1):
+                return None
+            first += start * stride
+            stride *= size
+            whole = whole and count == size
+        return first
+
     def then(self, index: Index) -> Self:
         """Take an index of what this region takes.
 

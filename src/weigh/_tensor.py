@@ -332,6 +332,14 @@ class _Slice:
         inner = self.region.then(region.slices)
         return self.whole.read(inner)
 
+    def stored(self, start: int, stop: int) -> memoryview | None:
+        first = self.region.run_in(self.whole.shape or ())
+        given = getattr(self.whole, "stored", None)
+        if first is None or given is None or self.dtype.bits % 8:
+            return None
+        found: memoryview | None = given(first + start, first + stop)
+        return found
+
     def scheme(self, region: Region) -> str | None:
         return _scheme_of(self.whole, self.region.then(region.slices))
 

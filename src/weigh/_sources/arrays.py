@@ -68,6 +68,19 @@ class ArrayValues:
         start, stop = self._storage
         return Extent(("memory", start), first - start, last - start, distinct, stop - start)
 
+    def stored(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of values where they lie; see ``LyingValues.stored``."""
+        import numpy as np
+
+        from weigh._decode import decoded_dtype
+
+        array = self._array
+        plain = type(array) is np.ndarray and array.dtype.isnative and array.flags.c_contiguous
+        if not plain or array.shape != self.shape or array.dtype != decoded_dtype(self.dtype):
+            return None
+        bytes_ = memoryview(array.reshape(-1).view(np.uint8)).toreadonly()
+        return bytes_[start * array.itemsize : stop * array.itemsize]
+
     def read(self, region: Region) -> np.ndarray[Any, Any]:
         """Read a region as a new array of ``region.shape``; see ``Values.read``.
 

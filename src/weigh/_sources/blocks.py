@@ -51,6 +51,11 @@ class BlockValues:
         size = self.dtype.size_of(count)
         return Extent(self._storage, 0, size, count, size)
 
+    def stored(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of whole blocks; see ``LyingValues.stored``."""
+        begin, end = self.dtype.size_of(start), self.dtype.size_of(stop)
+        return self._source.view(self._offset + begin, end - begin)
+
     def read(self, region: Region) -> np.ndarray[Any, Any]:
         """Read a region, dequantized to float32 by the ``gguf`` package's own routines.
 

@@ -123,6 +123,15 @@ class StoredValues:
         size = self.dtype.bits // 8
         return self._source, self._offset + self._storage_offset * size, count * size
 
+    def stored(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of values; see ``LyingValues.stored``."""
+        bits, first = self.dtype.bits, self._storage_offset * self.dtype.bits
+        gaps = self._strides is not None and self._strides != contiguous_strides(self.shape)
+        if (self._big_endian and bits > 8) or first % 8 or (gaps and count_of(self.shape)):
+            return None
+        begin = (first + start * bits) // 8
+        return self._source.view(self._offset + begin, self.dtype.size_of(stop - start))
+
     @property
     def extent(self) -> Extent:
         """Where the values lie, in bytes from the storage's first."""

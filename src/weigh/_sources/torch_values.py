@@ -213,6 +213,32 @@ class TorchValues:
                 return _one_scale("torch.per_tensor_affine", scales.item(), zeros.item())
             return _scales(str(tensor.qscheme()), scales, zeros, sum(region.kept[:axis]))
 
+    def stored(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of values where they lie; see ``LyingValues.stored``.
+
+        The tensor must lie in this machine's memory, end to end. One whose memory is shared
+        until somebody writes to it is read by copies, since asking for its address ends that.
+        """
+        if not self._plain:
+            return None
+        with undisturbed():
+            tensor, torch = self._tensor, sys.modules["torch"]
+            if (
+                self._is_lazy()
+                or tensor.device.type != "cpu"
+                or tensor.layout is not torch.strided
+                or tensor.is_quantized
+                or not tensor.is_contiguous()
+                or tensor.is_neg()
+                or tensor.is_conj()
+                or torch._C._is_cow_tensor(tensor)
+            ):
+                return None
+            with torch.no_grad():
+                whole = tensor.detach().reshape(-1).view(torch.uint8).numpy()
+        first, last = start * self.dtype.bits // 8, self.dtype.size_of(stop)
+        return memoryview(whole)[first:last].toreadonly()
+
     def read(self, region: Region) -> np.ndarray[Any, Any]:
         """Read a region as a new array of ``region.shape``; see ``Values.read``.
 

@@ -1,0 +1,226 @@
+// What Python sees of the counting: see _kernels.pyi for the words.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "table.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace weigh {
+namespace {
+
+// The bytes of any object with the buffer protocol, held while they are counted.
+class Bytes {
+   public:
+    explicit Bytes(nb::handle object) {
+        if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_SIMPLE)) throw nb::python_error();
+    }
+    ~Bytes() { PyBuffer_Release(&view_); }
+    Bytes(const Bytes&) = delete;
+    Bytes& operator=(const Bytes&) = delete;
+
+    const std::uint8_t* data() const { return static_cast<const std::uint8_t*>(view_.buf); }
+    std::size_t size() const { return static_cast<std::size_t>(view_.len); }
+
+   private:
+    Py_buffer view_;
+};
+
+template <typename Counter>
+void add(Counter& counter, nb::handle buffer, std::size_t count) {
+    const Bytes bytes(buffer);
+    nb::gil_scoped_release release;
+    counter.add(bytes.data(), bytes.size(), count);
+}
+
+
+// The number of an ordered integer, exactly: an int for integers, else a float.
+nb::object python_number(const Table& table, std::uint64_t key) {
+    const Type& type = table.type();
+    if (type.floating()) return nb::float_(number_of(type, key) + 0.0);
+    if (type.narrow()) return nb::int_(static_cast<std::int64_t>(number_of(type, key)));
+    if (type.family == Family::uint) return nb::int_(key);
+    if (type.bits == 32) {
+        std::int32_t value;
+        unordered(key, value);
+        return nb::int_(value);
+    }
+    std::int64_t value;
+    unordered(key, value);
+    return nb::int_(value);
+}
+
+// An exact sum as (integer, exponent): integer * 2^exponent.
+std::pair<nb::bytes, int> python_sum(const Sum& sum) {
+    const Sum::Plain plain = sum.plain();
+    return {nb::bytes(reinterpret_cast<const char*>(plain.digits.data()), 4 * plain.digits.size()),
+            plain.exponent};
+}
+
+// Where the finite value of rank `rank` is: an estimate, whether it is that exactly, and the
+// range of ordered integers it is in, its rank there, and how many values are there.
+using Place = std::tuple<double, bool, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t>;
+
+Place place_of(const std::vector<Cell>& cells, std::uint64_t rank) {
+    const auto after = std::upper_bound(
+        cells.begin(), cells.end(), rank,
+        [](std::uint64_t wanted, const Cell& cell) { return wanted < cell.before; });
+    if (after == cells.begin()) throw nb::index_error("there are no finite values");
+    const Cell& cell = *(after - 1);
+    if (rank - cell.before >= cell.count) throw nb::index_error("there are not so many values");
+    const double share = (static_cast<double>(rank - cell.before) + 0.5) / static_cast<double>(cell.count);
+    const double value = cell.low + (cell.high - cell.low) * share;
+    return {std::min(std::max(value, cell.low), cell.high), cell.low == cell.high, cell.first,
+            cell.last, rank - cell.before, cell.count};
+}
+
+// How many finite values are smaller than `edge` (or equal to it, if `with_equal`): exact where
+// no pattern has values on both sides.
+std::uint64_t below(const std::vector<Cell>& cells, double edge, bool with_equal) {
+    const auto at = std::partition_point(cells.begin(), cells.end(), [&](const Cell& cell) {
+        return with_equal ? cell.high <= edge : cell.high < edge;
+    });
+    if (at == cells.end())
+        return cells.empty() ? 0 : cells.back().before + cells.back().count;
+    if (at->low >= edge) return at->before;
+    const double share = (edge - at->low) / (at->high - at->low);
+    return at->before + static_cast<std::uint64_t>(share * static_cast<double>(at->count) + 0.5);
+}
+
+std::vector<std::uint64_t> histogram(const Table& table, const std::vector<double>& edges) {
+    const std::vector<Cell> cells = table.cells();
+    std::vector<std::uint64_t> made;
+    for (std::size_t i = 0; i + 1 < edges.size(); ++i) {
+        const bool last = i + 2 == edges.size();
+        const std::uint64_t from = below(cells, edges[i], false);
+        const std::uint64_t to = below(cells, edges[i + 1], last);
+        made.push_back(to - std::min(from, to));
+    }
+    return made;
+}
+
+bool is_exact(const Table& table) {
+    const std::vector<Cell> cells = table.cells();
+    return std::all_of(cells.begin(), cells.end(),
+                       [](const Cell& cell) { return cell.low == cell.high; });
+}
+
+}  // namespace
+}  // namespace weigh
+
+NB_MODULE(_kernels, m) {
+    using weigh::Refiner;
+    using weigh::Table;
+
+    nb::class_<Table>(m, "PatternTable")
+        .def(nb::init<const std::string&>(), "dtype"_a)
+        .def("add", &weigh::add<Table>, "buffer"_a, "count"_a)
+        .def("add_counts", &Table::add_counts, "counts"_a)
+        .def("add_block",
+             [](Table& self, std::uint64_t finite, double pivot, double sum1, double sum2,
+                double sum3, double sum4, double absolute, int scale) {
+                 weigh::Block block;
+                 block.finite = finite;
+                 block.pivot = pivot;
+                 block.sum1 = sum1;
+                 block.sum2 = sum2;
+                 block.sum3 = sum3;
+                 block.sum4 = sum4;
+                 block.absolute = absolute;
+                 block.scale = scale;
+                 self.add_block(block);
+             },
+             "finite"_a, "pivot"_a, "sum1"_a, "sum2"_a, "sum3"_a, "sum4"_a, "absolute"_a,
+             "scale"_a = 0)
+        .def("add_found", &Table::add_found, "count"_a, "nan"_a, "posinf"_a, "neginf"_a, "zeros"_a,
+             "at_limit"_a, "low"_a, "high"_a, "bits"_a)
+        .def("merge", &Table::merge, "other"_a)
+        .def("widened", &Table::widened)
+        .def_prop_ro("dtype", [](const Table& self) { return self.type().name; })
+        .def_prop_ro("exact", &weigh::is_exact)
+        .def_prop_ro("spare_bits", &Table::spare_bits)
+        .def_prop_ro("nbytes", &Table::bytes)
+        .def("summary",
+             [](const Table& self) {
+                 const weigh::Summary all = self.summary();
+                 return std::make_tuple(all.count, all.nan, all.posinf, all.neginf, all.zeros,
+                                        all.subnormal, all.at_limit, all.distinct, all.entropy);
+             })
+        .def("extremes",
+             [](const Table& self) -> nb::object {
+                 std::uint64_t low, high;
+                 if (!self.extremes(low, high)) return nb::none();
+                 return nb::make_tuple(weigh::python_number(self, low),
+                                       weigh::python_number(self, high));
+             })
+        .def("sums",
+             [](const Table& self) {
+                 const weigh::Sums all = self.sums();
+                 return std::make_tuple(
+                     weigh::python_sum(all.power[0]), weigh::python_sum(all.power[1]),
+                     weigh::python_sum(all.power[2]), weigh::python_sum(all.power[3]),
+                     weigh::python_sum(all.absolute));
+             })
+        .def("places",
+             [](const Table& self, const std::vector<std::uint64_t>& ranks) {
+                 const std::vector<weigh::Cell> cells = self.cells();
+                 std::vector<weigh::Place> made;
+                 for (std::uint64_t rank : ranks) made.push_back(weigh::place_of(cells, rank));
+                 return made;
+             },
+             "ranks"_a)
+        .def("number", &weigh::python_number, "ordered"_a)
+        .def("histogram", &weigh::histogram, "edges"_a)
+        .def("below",
+             [](const Table& self, double edge, bool with_equal) {
+                 return weigh::below(self.cells(), edge, with_equal);
+             },
+             "edge"_a, "with_equal"_a = false)
+        .def("counts", &Table::counts)
+        .def("cells",
+             [](const Table& self) {
+                 std::vector<std::tuple<double, double, std::uint64_t>> made;
+                 for (const weigh::Cell& cell : self.cells())
+                     made.emplace_back(cell.low, cell.high, cell.count);
+                 return made;
+             })
+        .def("__getstate__",
+             [](const Table& self) {
+                 const std::string state = self.state();
+                 return nb::bytes(state.data(), state.size());
+             })
+        .def("__setstate__",
+             [](Table& self, nb::bytes state) {
+                 new (&self) Table(
+                     Table::of_state(std::string(static_cast<const char*>(state.data()), state.size())));
+             });
+
+    nb::class_<Refiner>(m, "Refiner")
+        .def(nb::init<const std::string&, std::vector<std::pair<std::uint64_t, std::uint64_t>>>(),
+             "dtype"_a, "ranges"_a)
+        .def("add", &weigh::add<Refiner>, "buffer"_a, "count"_a)
+        .def("merge", &Refiner::merge, "other"_a)
+        .def("find",
+             [](const Refiner& self, std::size_t which, std::uint64_t rank) {
+                 const Refiner::Found found = self.find(which, rank);
+                 return std::make_tuple(found.first, found.last, found.rank, found.count);
+             },
+             "which"_a, "rank"_a);
+
+    m.def(
+        "vector_level",
+        [](int wanted) {
+            const int before = weigh::wide::level();
+            if (wanted >= 0) weigh::wide::level() = std::min(wanted, weigh::wide::best_level());
+            return before;
+        },
+        "wanted"_a = -1);
+}

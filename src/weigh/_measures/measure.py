@@ -1,0 +1,245 @@
+"""Measuring tensors: every value is read once, by as many threads as there are processors."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from queue import SimpleQueue
+
+from weigh._errors import UnsupportedError, ValuesError
+from weigh._measures.feed import PIECE, Feed, feed_of, stored_feed
+from weigh._measures.refine import exact_ranks
+from weigh._measures.statistics import QUANTILES, Statistics
+from weigh._measures.table import Table
+from weigh._record import field, record
+from weigh._tensor import Tensor
+
+_INLINE = 1 << 20
+"""Up to so many values are measured without threads, which take longer to start."""
+
+SMALL = 1 << 16
+"""Up to so many values a tensor is looked at twice without being asked: it takes no time."""
+
+
+@record(frozen=True)
+class Measured:
+    """A tensor's tables.
+
+    Attributes:
+        tensor: what was measured.
+        table: of its values; None if they cannot be had.
+        stored: of a quantized tensor, the table of what is stored for them: its integers, or the
+            bytes of its blocks.
+        problem: why the values cannot be had.
+        exact: the values of the ranks that quantiles need, where a second look found them.
+    """
+
+    tensor: Tensor
+    table: Table | None
+    stored: Table | None = None
+    problem: str = ""
+    exact: dict[int, float] = field(default_factory=dict)
+
+    def statistics(self, quantiles: Sequence[float] = QUANTILES) -> Statistics | None:
+        """Work out the statistics; None if there are no values."""
+        return None if self.table is None else Statistics.of(self.table, quantiles, self.exact)
+
+
+@record(frozen=True)
+class Options:
+    """How tensors are measured.
+
+    Attributes:
+        quantiles: which are made exact, if any are.
+        exact: whether the values are looked at again, for quantiles that are exact.
+        threads: how many threads share the work; 0 for one a processor.
+        progress: told, from any thread, how many more bytes were done.
+    """
+
+    quantiles: Sequence[float] = QUANTILES
+    exact: bool = False
+    threads: int = 0
+    progress: Callable[[int], None] | None = None
+
+
+def measure(tensors: Sequence[Tensor], options: Options | None = None) -> Iterator[Measured]:
+    """Measure tensors, in the order in which their values lie; give each when it is done.
+
+    Whoever stops to listen stops the work: no thread goes on after the iterator is closed.
+
+    Args:
+        tensors: what to measure; each is read, also if it is tied to another.
+        options: how.
+
+    Raises:
+        SourceError: the source cannot be read any more.
+    """
+    options = options or Options()
+    ordered = _by_place(tensors)
+    threads = options.threads or _processors()
+    if threads == 1 or sum(tensor.count or 0 for tensor in ordered) <= _INLINE:
+        for tensor in ordered:
+            yield _measured(tensor, options)
+        return
+    yield from _Crew(ordered, threads, options).run()
+
+
+def _processors() -> int:
+    """Count the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def measure_one(tensor: Tensor, options: Options | None = None) -> Measured:
+    """Measure one tensor; see ``measure``."""
+    return next(measure([tensor], options))
+
+
+def _by_place(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Order tensors as their values lie, so that a file is read from its beginning to its end."""
+    seen: dict[Hashable, int] = {}
+    places = []
+    for at, tensor in enumerate(tensors):
+        extent = tensor.extent
+        key = None if extent is None else extent.storage
+        places.append((seen.setdefault(key, at), 0 if extent is None else extent.start, at))
+    return [tensors[at] for _, _, at in sorted(places)]
+
+
+def _measured(tensor: Tensor, options: Options) -> Measured:
+    """Measure a whole tensor in this thread."""
+    try:
+        feed = _feed(tensor)
+        table = Table(feed.dtype)
+        for buffer, count in feed.pieces():
+            table.add(buffer, count)
+        return _finished(tensor, feed, table, options)
+    except (ValuesError, UnsupportedError) as error:
+        return Measured(tensor, None, problem=str(error))
+
+
+def _feed(tensor: Tensor) -> Feed:
+    if tensor.shape is None:
+        raise ValuesError(f"{tensor.name} has no values before the layer's first input")
+    return feed_of(tensor.values)
+
+
+def _finished(tensor: Tensor, feed: Feed, table: Table, options: Options) -> Measured:
+    """Add what a second look and the stored numbers tell."""
+    exact: dict[int, float] = {}
+    if options.exact or feed.count <= SMALL:
+        count, nan, posinf, neginf, *_ = table.summary()
+        exact = exact_ranks(table, count - nan - posinf - neginf, options.quantiles, feed.pieces)
+    stored = None
+    if tensor.dtype.family in ("quantized", "blocks"):
+        kept = stored_feed(tensor.values)
+        if kept.piece is not None:
+            stored = Table(kept.dtype)
+            for buffer, count in kept.pieces():
+                stored.add(buffer, count)
+    if options.progress is not None:
+        options.progress(tensor.bytes or 0)
+    return Measured(tensor, table, stored, exact=exact)
+
+
+class _Job:
+    """A large tensor that several threads share."""
+
+    def __init__(self, tensor: Tensor, feed: Feed) -> None:
+        self.tensor, self.feed = tensor, feed
+        self.table = Table(feed.dtype)
+        self.left = feed.count
+
+
+class _Crew:
+    """Threads that take pieces of tensors, one after the other, from one list."""
+
+    def __init__(self, tensors: Sequence[Tensor], threads: int, options: Options) -> None:
+        self._options, self._threads = options, threads
+        self._waiting = deque(tensors)
+        self._current: tuple[_Job, int] | None = None
+        self._lock = threading.Lock()
+        self._done: SimpleQueue[Measured | BaseException | None] = SimpleQueue()
+        self._stopped = False
+
+    def run(self) -> Iterator[Measured]:
+        crew = [threading.Thread(target=self._work, daemon=True) for _ in range(self._threads)]
+        for thread in crew:
+            thread.start()
+        working = len(crew)
+        try:
+            while working:
+                got = self._done.get()
+                if got is None:
+                    working -= 1
+                elif isinstance(got, BaseException):
+                    raise got
+                else:
+                    yield got
+        finally:
+            self._stopped = True
+            for thread in crew:
+                thread.join()
+
+    def _work(self) -> None:
+        job: _Job | None = None
+        table = None
+        counted = 0
+        try:
+            while not self._stopped:
+                taken = self._next()
+                if isinstance(taken, tuple) and taken[0] is job and table is not None:
+                    counted += self._count(table, taken)
+                    continue
+                if job is not None and table is not None:
+                    self._hand_in(job, table, counted)
+                job, table, counted = None, None, 0
+                if taken is None:
+                    break
+                if isinstance(taken, tuple):
+                    job = taken[0]
+                    table = Table(job.feed.dtype)
+                    counted = self._count(table, taken)
+                else:
+                    self._done.put(_measured(taken, self._options))
+        except BaseException as error:
+            self._done.put(error)
+        self._done.put(None)
+
+    def _next(self) -> tuple[_Job, int] | Tensor | None:
+        """Take the next piece of the tensor at hand, or the next tensor."""
+        with self._lock:
+            if self._current is None:
+                if not self._waiting:
+                    return None
+                tensor = self._waiting.popleft()
+                if (tensor.count or 0) <= PIECE:
+                    return tensor
+                try:
+                    feed = _feed(tensor)
+                except (ValuesError, UnsupportedError):
+                    return tensor
+                if feed.piece is None:
+                    return tensor
+                self._current = (_Job(tensor, feed), 0)
+            job, start = self._current
+            self._current = (job, start + PIECE) if start + PIECE < job.feed.count else None
+            return job, start
+
+    def _count(self, table: Table, taken: tuple[_Job, int]) -> int:
+        job, start = taken
+        feed, stop = job.feed, min(taken[1] + PIECE, job.feed.count)
+        assert feed.piece is not None  # jobs are made of feeds that have it
+        table.add(feed.piece(start, stop), stop - start)
+        return stop - start
+
+    def _hand_in(self, job: _Job, table: Table, counted: int) -> None:
+        with self._lock:
+            job.table.merge(table)
+            job.left -= counted
+            whole = not job.left
+        if whole:
+            self._done.put(_finished(job.tensor, job.feed, job.table, self._options))

@@ -31,8 +31,8 @@ def test_the_public_names() -> None:
         "Network",
         "Parameter",
         "SourceError",
-    "Statistics",
-    "StatisticsReport",
+        "Statistics",
+        "StatisticsReport",
         "Tensor",
         "UnknownNameError",
         "UnsupportedError",
@@ -43,7 +43,7 @@ def test_the_public_names() -> None:
         "explain",
         "open",
         "show",
-    "stats",
+        "stats",
     ]
 
 

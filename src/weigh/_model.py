@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from weigh._counts import Counts
 from weigh._errors import UnknownNameError
@@ -12,6 +14,9 @@ from weigh._layer import Hyperparameter, Layer, Origin, layer_text
 from weigh._names import did_you_mean, matches
 from weigh._record import field, record
 from weigh._tensor import Axis, Initial, Parameter, Status, Tensor
+
+if TYPE_CHECKING:
+    from weigh._measures.report import StatisticsReport
 
 __all__ = [
     "Axis",
@@ -70,6 +75,18 @@ class Network(Layer):
             near = did_you_mean(pattern, [*paths, *(tensor.name for tensor in tensors)])
             raise UnknownNameError(f"no tensor matches {pattern!r}", do=near)
         return [tensor for tensor in tensors if tensor.name in names]
+
+    def stats(self, pattern: str | None = None, **options: Any) -> StatisticsReport:
+        """Measure every value; see ``weigh.stats``, whose options these are.
+
+        Examples:
+            >>> import numpy, weigh
+            >>> weigh.open({"fc.bias": numpy.array([1.0, 3.0])}).stats().total.mean
+            2.0
+        """
+        # What measures is built on this module, and loaded only when it is asked for.
+        report: StatisticsReport = import_module("weigh._api").stats(self, pattern, **options)
+        return report
 
     @cached_property
     def _by_name(self) -> dict[str, Tensor]:

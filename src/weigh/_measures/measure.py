@@ -116,6 +116,7 @@ def _measured(tensor: Tensor, options: Options) -> Measured:
         table = Table(feed.dtype)
         for buffer, count in feed.pieces():
             table.add(buffer, count)
+            _tell(options, tensor, feed, count)
         return _finished(tensor, feed, table, options)
     except (ValuesError, UnsupportedError) as error:
         return Measured(tensor, None, problem=str(error))
@@ -140,9 +141,13 @@ def _finished(tensor: Tensor, feed: Feed, table: Table, options: Options) -> Mea
             stored = Table(kept.dtype)
             for buffer, count in kept.pieces():
                 stored.add(buffer, count)
-    if options.progress is not None:
-        options.progress(tensor.bytes or 0)
     return Measured(tensor, table, stored, exact=exact)
+
+
+def _tell(options: Options, tensor: Tensor, feed: Feed, count: int) -> None:
+    """Say that so many more numbers were measured, as the bytes that they take where they lie."""
+    if options.progress is not None and feed.count:
+        options.progress((tensor.bytes or 0) * count // feed.count)
 
 
 class _Job:
@@ -234,6 +239,7 @@ class _Crew:
         feed, stop = job.feed, min(taken[1] + PIECE, job.feed.count)
         assert feed.piece is not None  # jobs are made of feeds that have it
         table.add(feed.piece(start, stop), stop - start)
+        _tell(self._options, job.tensor, feed, stop - start)
         return stop - start
 
     def _hand_in(self, job: _Job, table: Table, counted: int) -> None:

@@ -65,8 +65,10 @@ class StatisticsReport:
 
     Attributes:
         rows: one for each tensor, or whatever they were grouped by.
-        total: over all parameters, each once; over all tensors if none is a parameter.
+        total_row: their total, over all parameters, each once; over all tensors if none is a
+            parameter.
         by: what the rows are grouped by; empty for a row a tensor.
+        of_parameters: whether the total is that of the parameters.
         complete: whether all that was asked for was measured, or the work was stopped before.
 
     Examples:
@@ -77,10 +79,18 @@ class StatisticsReport:
     """
 
     rows: tuple[StatisticsRow, ...]
-    total: Statistics
+    total_row: StatisticsRow
     by: str = ""
+    of_parameters: bool = True
     complete: bool = True
     _places: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Statistics:
+        """The statistics of all parameters together."""
+        found = self.total_row.statistics
+        assert found is not None  # a total of nothing has a count of 0
+        return found
 
     def __iter__(self) -> Iterator[StatisticsRow]:
         return iter(self.rows)
@@ -125,6 +135,7 @@ class Collector:
         self, network: Network, tensors: Sequence[Tensor], by: str, options: Options
     ) -> None:
         self._by, self._options = by, options
+        self.format = network.format
         self._wanted = list(tensors)
         self._axis = bool(by) and by not in GROUPS
         if self._axis:
@@ -171,10 +182,12 @@ class Collector:
                 total.merge(table)
         rows = self._group_rows() if self._by and not self._axis else self._tensor_rows()
         missing = any(tensor.name not in self._rows for tensor in self.tensors)
+        name = "(all parameters)" if self._parameters else "(all tensors)"
         return StatisticsReport(
             tuple(rows),
-            Statistics.of(total, self._options.quantiles),
+            self._table_row(name, total, sum(t.name in self._rows for t in self.tensors)),
             self._by,
+            self._parameters,
             not missing,
             {row.name: at for at, row in enumerate(rows)},
         )
@@ -206,6 +219,12 @@ class Collector:
             name, found, measured.tensor, stored=inside, low=low, high=high, bins=bins
         )
 
+    def _table_row(self, name: str, table: Table, tensors: int) -> StatisticsRow:
+        """Make the row of several tensors."""
+        low, high, bins = small_histogram(table)
+        found = Statistics.of(table, self._options.quantiles)
+        return StatisticsRow(name, found, tensors=tensors, low=low, high=high, bins=bins)
+
     def _tensor_rows(self) -> list[StatisticsRow]:
         rows: list[StatisticsRow] = []
         for tensor in self._wanted:
@@ -216,11 +235,7 @@ class Collector:
         return rows
 
     def _group_rows(self) -> list[StatisticsRow]:
-        rows = []
-        for name, (table, count) in self._groups.items():
-            low, high, bins = small_histogram(table)
-            found = Statistics.of(table, self._options.quantiles)
-            rows.append(StatisticsRow(name, found, tensors=count, low=low, high=high, bins=bins))
+        rows = [self._table_row(name, *group) for name, group in self._groups.items()]
         backwards = enumerate(reversed(self._wanted))
         order = {group_of(t, self._by, self._kinds): at for at, t in backwards}
         return sorted(rows, key=lambda row: -order[row.name])

@@ -106,16 +106,16 @@ def values_json(tensor: Tensor) -> Document:
         "dtype": tensor.dtype.name,
         "shape": list(array.shape),
         "axes": [_axis(axis) for axis in tensor.axes],
-        "values": _strict(array.tolist()),
+        "values": strict(array.tolist()),
     }
 
 
-def _strict(value: Any) -> Any:
-    """Replace what JSON has no word for."""
+def strict(value: Any) -> Any:
+    """Replace what JSON has no word for: NaN, infinities and complex numbers."""
     if isinstance(value, list):
-        return [_strict(part) for part in value]
+        return [strict(part) for part in value]
     if isinstance(value, complex):
-        return {"real": _strict(value.real), "imag": _strict(value.imag)}
+        return {"real": strict(value.real), "imag": strict(value.imag)}
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     return value
@@ -133,7 +133,7 @@ def _layer(path: str, layer: Layer) -> Document:
 
 def _hyper(row: Hyperparameter) -> Document:
     value = list(row.value) if isinstance(row.value, tuple) else row.value
-    return {"value": _strict(value), "status": row.status, "origin": row.origin}
+    return {"value": strict(value), "status": row.status, "origin": row.origin}
 
 
 def _axis(axis: Axis) -> Document:

@@ -1,0 +1,188 @@
+"""What ``weigh stats`` does: measures, says how far it is, and writes what it found."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+from weigh._api import collect
+from weigh._errors import SourceError, UnknownNameError, UnsupportedError
+from weigh._measures.measure import Options
+from weigh._measures.report import StatisticsReport, StatisticsRow
+from weigh._measures.statistics import QUANTILES
+from weigh._record import record
+
+_SOON = 0.5
+"""Seconds after which a person wants to see that something happens."""
+
+
+@record(frozen=True)
+class Request:
+    """What the command line asks for; see ``weigh stats --help``."""
+
+    source: str
+    pattern: str | None = None
+    by: str = ""
+    sort: str = ""
+    ascending: bool = False
+    top: int | None = None
+    exact: bool = False
+    quantiles: tuple[float, ...] = ()
+    threads: int = 0
+    form: str = "text"
+    parquet: str | None = None
+
+
+def run(request: Request) -> int:
+    """Measure and print; give the exit status: 130 if the work was stopped.
+
+    Raises:
+        WeighError: the source, a name or an option is wrong.
+    """
+    from weigh._views.stats import check_key, sorted_rows
+
+    bar = _Bar()
+    quantiles = request.quantiles or QUANTILES
+    options = Options(quantiles, request.exact, request.threads, bar.advance)
+    if request.sort:  # not after an hour's work
+        check_key(request.sort, quantiles)
+    try:
+        collector = collect(request.source, request.pattern, request.by, options)
+        bar.total = sum(tensor.bytes or 0 for tensor in collector.tensors)
+        stopped = False
+        try:
+            for _ in collector.run():
+                pass
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            bar.close()
+        report = collector.report()
+        rows = sorted_rows(report, request.sort, ascending=request.ascending)[: request.top]
+    except UnknownNameError as error:
+        raise error.at(request.source) from None
+    if request.parquet is not None:
+        _write_parquet(request.parquet, rows)
+    if request.form == "json":
+        _write_json(report, rows, collector.format)
+    elif request.form == "csv":
+        _write_csv(rows)
+    else:
+        _write_text(request, report)
+    if stopped:
+        print("\nweigh: stopped", file=sys.stderr)  # noqa: T201
+    return 130 if stopped else 0
+
+
+def _write_text(request: Request, report: StatisticsReport) -> None:
+    import shutil
+
+    from weigh._views.stats import stats_document
+    from weigh._views.terminal import write
+
+    terminal = sys.stdout.isatty()
+    letters = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    document = stats_document(
+        report,
+        width=shutil.get_terminal_size().columns if terminal else None,
+        picture=terminal and letters,
+        sort=request.sort,
+        ascending=request.ascending,
+        top=request.top,
+    )
+    write(document, sys.stdout)
+
+
+def _write_json(report: StatisticsReport, rows: list[StatisticsRow], form: str) -> None:
+    from weigh._views.json import dumps
+    from weigh._views.stats_json import stats_json
+
+    sys.stdout.write(dumps(stats_json(report, rows, form)) + "\n")
+
+
+def _write_csv(rows: list[StatisticsRow]) -> None:
+    import csv
+
+    records = [row.record() for row in rows]
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    writer = csv.DictWriter(sys.stdout, keys, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+
+
+def _write_parquet(path: str, rows: list[StatisticsRow]) -> None:
+    """Write the rows as a Parquet file."""
+    try:
+        from pyarrow import Table, parquet
+    except ImportError:
+        raise UnsupportedError(
+            "writing Parquet needs the pyarrow package", do="Run: pip install 'weigh[parquet]'."
+        ) from None
+    records: list[dict[str, Any]] = [row.record() for row in rows]
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    table = Table.from_pydict({key: [record.get(key) for record in records] for key in keys})
+    try:
+        parquet.write_table(table, path)
+    except OSError as error:
+        raise SourceError("the file cannot be written", where=path, seen=str(error)) from None
+
+
+class _Bar:
+    """A progress bar on a terminal, for work that takes longer than a moment."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._done = 0
+        self._lock = threading.Lock()
+        self._wanted = sys.stderr is not None and sys.stderr.isatty()
+        self._progress: Any = None
+        self._task: Any = None
+        if self._wanted:
+            self._timer = threading.Timer(_SOON, self._open)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def advance(self, count: int) -> None:
+        """Note, from any thread, that so many more bytes were measured."""
+        with self._lock:
+            self._done += count
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self._done, total=self.total)
+
+    def _open(self) -> None:
+        # It takes longer to import than most files take to measure.
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        made = Progress(
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        with self._lock:
+            if not self._wanted:
+                return
+            self._task = made.add_task("", total=self.total or None, completed=self._done)
+            made.start()
+            self._progress = made
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if not self._wanted:
+            return
+        self._timer.cancel()
+        with self._lock:
+            self._wanted = False
+            made, self._progress = self._progress, None
+        if made is not None:
+            made.stop()

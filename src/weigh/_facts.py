@@ -76,7 +76,7 @@ class Values(Protocol):
 class LyingValues(Values, Protocol):
     """Values that may lie end to end, in the order of their axes, so that nothing is copied."""
 
-    def stored(self, start: int, stop: int) -> memoryview | None:
+    def raw(self, start: int, stop: int) -> memoryview | None:
         """Give the bytes of the values from ``start`` up to ``stop``, as they are stored.
 
         They are little-endian; of values in blocks or of 4 bits, both ends fall between whole

@@ -332,9 +332,9 @@ class _Slice:
         inner = self.region.then(region.slices)
         return self.whole.read(inner)
 
-    def stored(self, start: int, stop: int) -> memoryview | None:
+    def raw(self, start: int, stop: int) -> memoryview | None:
         first = self.region.run_in(self.whole.shape or ())
-        given = getattr(self.whole, "stored", None)
+        given = getattr(self.whole, "raw", None)
         if first is None or given is None or self.dtype.bits % 8:
             return None
         found: memoryview | None = given(first + start, first + stop)

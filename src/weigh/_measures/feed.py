@@ -55,19 +55,19 @@ def stored_feed(values: Values) -> Feed:
     dtype, shape = values.dtype, values.shape or ()
     name, parts = _COUNTED_AS.get(dtype.name, (dtype.name, 1))
     count = prod(shape) * parts
-    stored = getattr(values, "stored", None)
-    if stored is not None and stored(0, 0) is not None and dtype.bits != 6:
+    raw = getattr(values, "raw", None)
+    if raw is not None and raw(0, 0) is not None and dtype.bits != 6:
         unit = dtype.size_of(dtype.block) if dtype.block > 1 else 1
         if dtype.block > 1:
             name, count = "uint8", dtype.size_of(count)
 
         def piece(start: int, stop: int) -> memoryview:
             if dtype.block > 1:
-                whole: memoryview = stored(
+                whole: memoryview = raw(
                     start // unit * dtype.block, -(-stop // unit) * dtype.block
                 )
                 return whole[start % unit :][: stop - start]
-            given: memoryview = stored(start // parts, stop // parts)
+            given: memoryview = raw(start // parts, stop // parts)
             return given
 
         def pieces() -> Iterator[tuple[memoryview, int]]:

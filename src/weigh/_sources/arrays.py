@@ -68,8 +68,8 @@ class ArrayValues:
         start, stop = self._storage
         return Extent(("memory", start), first - start, last - start, distinct, stop - start)
 
-    def stored(self, start: int, stop: int) -> memoryview | None:
-        """Give the bytes of a run of values where they lie; see ``LyingValues.stored``."""
+    def raw(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of values where they lie; see ``LyingValues.raw``."""
         import numpy as np
 
         from weigh._decode import decoded_dtype

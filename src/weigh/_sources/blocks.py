@@ -51,8 +51,8 @@ class BlockValues:
         size = self.dtype.size_of(count)
         return Extent(self._storage, 0, size, count, size)
 
-    def stored(self, start: int, stop: int) -> memoryview | None:
-        """Give the bytes of a run of whole blocks; see ``LyingValues.stored``."""
+    def raw(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of whole blocks; see ``LyingValues.raw``."""
         begin, end = self.dtype.size_of(start), self.dtype.size_of(stop)
         return self._source.view(self._offset + begin, end - begin)
 

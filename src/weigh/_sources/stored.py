@@ -123,8 +123,8 @@ class StoredValues:
         size = self.dtype.bits // 8
         return self._source, self._offset + self._storage_offset * size, count * size
 
-    def stored(self, start: int, stop: int) -> memoryview | None:
-        """Give the bytes of a run of values; see ``LyingValues.stored``."""
+    def raw(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of values; see ``LyingValues.raw``."""
         bits, first = self.dtype.bits, self._storage_offset * self.dtype.bits
         gaps = self._strides is not None and self._strides != contiguous_strides(self.shape)
         if (self._big_endian and bits > 8) or first % 8 or (gaps and count_of(self.shape)):

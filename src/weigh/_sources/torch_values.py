@@ -213,8 +213,8 @@ class TorchValues:
                 return _one_scale("torch.per_tensor_affine", scales.item(), zeros.item())
             return _scales(str(tensor.qscheme()), scales, zeros, sum(region.kept[:axis]))
 
-    def stored(self, start: int, stop: int) -> memoryview | None:
-        """Give the bytes of a run of values where they lie; see ``LyingValues.stored``.
+    def raw(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of values where they lie; see ``LyingValues.raw``.
 
         The tensor must lie in this machine's memory, end to end. One whose memory is shared
         until somebody writes to it is read by copies, since asking for its address ends that.

@@ -1,0 +1,177 @@
+"""Tables of patterns: they count what NumPy counts, and add up in any order."""
+
+from __future__ import annotations
+
+import pickle
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from measures_numbers import EVERY, SMALL, WIDE, as_float, random_values
+from weigh._measures._kernels import vector_level
+from weigh._measures.table import Table
+
+NARROW = tuple(name for name in EVERY if name not in WIDE)
+
+
+def table_of(name: str, values: np.ndarray[Any, Any]) -> Table:
+    return Table.of(name, np.ascontiguousarray(values).view(np.uint8).data)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_pattern_is_the_number_that_its_format_says(name: str) -> None:
+    kind = np.dtype(SMALL[name])
+    bits = 6 if "float6" in name else 8 * kind.itemsize
+    codes = np.arange(1 << bits).astype(f"u{kind.itemsize}")
+    values = as_float(codes.view(kind))
+    table = table_of(name, codes)
+    finite = np.unique(values[np.isfinite(values)] + 0.0)  # -0 and 0 are one number
+    cells: dict[float, int] = {}
+    for low, high, count in table.cells():
+        assert low == high
+        cells[low] = cells.get(low, 0) + count
+    assert_array_equal(list(cells), finite)
+    assert sum(cells.values()) == np.isfinite(values).sum()
+    count, nan, posinf, neginf, zeros, subnormal, limit, distinct, entropy = table.summary()
+    assert (count, distinct, entropy) == (1 << bits, 1 << bits, bits)
+    assert nan == np.isnan(values).sum()
+    assert (posinf, neginf) == ((values == np.inf).sum(), (values == -np.inf).sum())
+    assert zeros == (values == 0).sum()
+    largest = finite.max()
+    assert limit == (np.abs(values) == largest).sum()
+    if name in ("float16", "float8_e5m2"):
+        assert subnormal == 2 * (2 ** {"float16": 10, "float8_e5m2": 2}[name] - 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 1000, 32767, 32768, 70_001, 600_001])
+@pytest.mark.parametrize("name", ["uint8", "int8", "bfloat16", "float16", "uint16", "bool"])
+def test_counts_are_those_of_bincount(name: str, count: int) -> None:
+    values = random_values(name, count, seed=count)
+    codes = values.view(f"u{values.itemsize}") if count else np.zeros(0, np.uint8)
+    expected = np.bincount(codes, minlength=1)
+    table = table_of(name, values)
+    assert table.counts() == [(int(at), int(expected[at])) for at in np.flatnonzero(expected)]
+    assert table.summary()[0] == count
+
+
+@pytest.mark.parametrize("name", ["float4_e2m1fn", "int4", "uint4"])
+@pytest.mark.parametrize("count", [0, 1, 2, 9, 4096])
+def test_two_values_to_a_byte(name: str, count: int) -> None:
+    codes = np.random.default_rng(count).integers(0, 16, count + count % 2).astype(np.uint8)
+    table = Table(name)
+    table.add((codes[::2] | codes[1::2] << 4).tobytes(), count)
+    expected = np.bincount(codes[:count], minlength=16)
+    assert dict(table.counts()) == {at: n for at, n in enumerate(expected.tolist()) if n}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_cut_anywhere_it_adds_up_to_the_same_bits(name: str) -> None:
+    values = random_values(name, 100_000)
+    whole = table_of(name, values)
+    for step in (16384, 32768, 81920):
+        parts = [table_of(name, values[at : at + step]) for at in range(0, len(values), step)]
+        assert sum(parts[1:], parts[0]).to_bytes() == whole.to_bytes()
+        assert sum(parts[-2::-1], parts[-1]) == whole
+    # Added in one go or in several, wherever the calls end.
+    fed = Table(name)
+    raw = np.ascontiguousarray(values).view(np.uint8)
+    size = values.itemsize
+    for start, stop in ((0, 5), (5, 5), (5, 20_000), (20_000, 20_001), (20_001, 100_000)):
+        fed.add(raw[start * size : stop * size].data, stop - start)
+    assert fed == whole
+
+
+@given(st.lists(st.tuples(st.sampled_from(EVERY), st.integers(0, 40)), min_size=3, max_size=3))
+def test_tables_of_any_types_add_in_any_order(parts: list[tuple[str, int]]) -> None:
+    a, b, c = (table_of(name, random_values(name, count, seed=count)) for name, count in parts)
+    assert a + b == b + a
+    mixed = [Table("mixed") for _ in range(6)]
+    for made, order in zip(mixed, permutations((a, b, c)), strict=True):
+        for each in order:
+            made.merge(each)
+    assert all(made == mixed[0] for made in mixed)
+    assert ((a + b) + c).summary() == (a + (b + c)).summary()
+    assert a + Table(a.dtype) == a
+
+
+@given(st.sampled_from(EVERY), st.integers(0, 500))
+def test_bytes_bring_a_table_back(name: str, count: int) -> None:
+    table = table_of(name, random_values(name, count, seed=count))
+    assert Table.from_bytes(table.to_bytes()) == table
+    assert pickle.loads(pickle.dumps(table)) == table
+    assert Table.from_bytes(table.to_bytes()).summary() == table.summary()
+
+
+@given(st.sampled_from(("float32", "bfloat16", "mixed")), st.data())
+def test_damaged_bytes_are_refused_or_are_some_table(name: str, data: st.DataObject) -> None:
+    table = table_of("float32", random_values("float32", 100))
+    state = bytearray((table if name != "mixed" else table + Table("int8")).to_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        state[data.draw(st.integers(0, len(state) - 1))] ^= data.draw(st.integers(1, 255))
+    cut = data.draw(st.integers(0, len(state)))
+    for damaged in (bytes(state), bytes(state[:cut])):
+        try:
+            made = Table.from_bytes(damaged)
+        except ValueError:
+            continue
+        made.summary(), made.extremes(), made.cells(), made.sums()
+
+
+@pytest.mark.parametrize("name", ["float32", "float64", "int32", "int64"])
+def test_every_width_of_vectors_gives_the_same_bits(name: str) -> None:
+    values = random_values(name, 50_001)
+    if name.startswith("float"):
+        values[[3, 20_000, 40_000]] = [np.nan, np.inf, 1e30]
+        values[:16384] = np.abs(values[:16384]) + 1
+    best = vector_level()
+    try:
+        found = set()
+        for level in range(best + 1):
+            vector_level(level)
+            found.add(table_of(name, values).to_bytes())
+    finally:
+        vector_level(best)
+    assert len(found) == 1
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="fewer bytes"):
+        Table("float32").add(b"1234567", 2)
+    with pytest.raises(ValueError, match="no patterns are counted"):
+        Table("float128")
+    with pytest.raises(ValueError, match="only merges"):
+        Table("mixed").add(b"1234", 1)
+    with pytest.raises(ValueError, match="not the state"):
+        Table.from_bytes(b"nothing")
+    with pytest.raises(ValueError, match="mixed one"):
+        Table("int8").merge(Table("uint8"))
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "int16", "float8_e4m3fn", "uint8"])
+def test_histograms_of_narrow_types_are_numpys(name: str) -> None:
+    values = random_values(name, 30_000)
+    numbers = as_float(values)
+    numbers = numbers[np.isfinite(numbers)]
+    table = table_of(name, values)
+    for edges in (
+        np.linspace(-3, 3, 20),
+        np.linspace(numbers.min(), numbers.max(), 11),
+        np.array([-np.inf, -1.0, 0.0, 1.0, np.inf]),
+        np.sort(np.random.default_rng(0).choice(numbers, 9, replace=False)),
+    ):
+        assert_array_equal(table.histogram(edges.tolist()), np.histogram(numbers, edges)[0])
+
+
+def test_histograms_of_wide_types_hold_every_value() -> None:
+    values = random_values("float32", 200_000)
+    edges = np.linspace(values.min(), values.max(), 50)
+    found = np.array(table_of("float32", values).histogram(edges.tolist()))
+    expected = np.histogram(values, edges)[0]
+    assert found.sum() == expected.sum() == len(values)
+    # Two edges cut through patterns that span 2^-7 of a value each.
+    assert np.abs(found - expected).max() <= 0.03 * expected.max()

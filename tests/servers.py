@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socketserver
 import ssl
 import threading
 import time
@@ -146,10 +147,17 @@ def web_server(certificate: Path | None = None) -> Iterator[Web]:
             server.socket, server_side=True, do_handshake_on_connect=False
         )
         web.url = web.url.replace("http:", "https:")
+    with _serving(server):
+        yield web
+
+
+@contextmanager
+def _serving(server: socketserver.BaseServer) -> Iterator[None]:
+    """Let a server answer in a thread of its own until the end of the block."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield web
+        yield
     finally:
         server.shutdown()
         thread.join()
@@ -177,14 +185,8 @@ def s3_server() -> Iterator[Web]:
 
     server = make_server("127.0.0.1", 0, counting, threaded=True, request_handler=_quiet())
     web.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with _serving(server):
         yield web
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _quiet() -> Any:

@@ -11,7 +11,7 @@ from weigh._errors import UnsupportedError, ValuesError
 from weigh._facts import Extent
 from weigh._index import Region
 from weigh._sources.bytes import ByteSource
-from weigh._sources.stored import too_large
+from weigh._sources.stored import too_large, whole_extent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,9 +47,7 @@ class BlockValues:
     @property
     def extent(self) -> Extent:
         """Where the blocks lie."""
-        count = prod(self.shape)
-        size = self.dtype.size_of(count)
-        return Extent(self._storage, 0, size, count, size)
+        return whole_extent(self._storage, self.dtype, self.shape)
 
     def raw(self, start: int, stop: int) -> memoryview | None:
         """Give the bytes of a run of whole blocks; see ``LyingValues.raw``."""

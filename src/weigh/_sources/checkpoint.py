@@ -13,10 +13,11 @@ from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
 from weigh._sources.contents import Contents, contents_of, inside
 from weigh._sources.parts import Parts, Path, Place, joined, tell_apart
-from weigh._sources.pickled import Call, Global, Pickle
+from weigh._sources.pickled import Call, Global, Pickle, pairs_of
 from weigh._sources.pickled_modules import attributes, is_module
+from weigh._sources.pickled_tensor import PickledTensor
 from weigh._sources.plain_text import key_text
-from weigh._sources.torch_pickle import PickledTensor, TensorReader, pairs_of
+from weigh._sources.torch_pickle import TensorReader
 
 _MAX_FACTS, _MAX_NAME = 100, 4096
 _MAX_IMPORTS, _SHOWN_IMPORTS = 4000, 6

@@ -10,16 +10,12 @@ from weigh._errors import FormatError
 from weigh._facts import FoundLayer
 from weigh._sources.module_tree import ModuleView, module_tree
 from weigh._sources.parts import Path
-from weigh._sources.pickled import Call, Items, Persistent, Pickle
+from weigh._sources.pickled import Call, Items, Persistent, Pickle, pairs_of
 from weigh._sources.pickled_modules import attributes, class_of, is_module, view
+from weigh._sources.pickled_tensor import PickledTensor, Unread
 from weigh._sources.plain_text import key_text, plain_text
-from weigh._sources.torch_pickle import (
-    PickledTensor,
-    TensorReader,
-    Unread,
-    class_outside,
-    pairs_of,
-)
+from weigh._sources.torch_pickle import TensorReader
+from weigh._sources.torch_storages import class_outside
 
 _MAX_DEPTH, _MAX_FACTS = 100, 10_000
 _MAX_TENSORS = 300_000

@@ -17,23 +17,18 @@ from weigh._facts import Accounts, Facts, FoundTensor, Values
 from weigh._sources.bytes import ByteSource
 from weigh._sources.folder import Folder
 from weigh._sources.model_folder import left_alone, weight_files
+from weigh._sources.part import Part
 from weigh._sources.parts import Path, tell_apart
-from weigh._sources.pickled import Call, Pickle
+from weigh._sources.pickled import Call, Pickle, pairs_of
 from weigh._sources.pickled_modules import attributes
+from weigh._sources.pickled_tensor import PickledTensor
 from weigh._sources.pickles import read_pickle
 from weigh._sources.pieces import Piece, PieceValues
 from weigh._sources.plain_text import plain_text
 from weigh._sources.stored import count_of
-from weigh._sources.torch_pickle import (
-    PickledTensor,
-    TensorReader,
-    dtype_named,
-    integer,
-    integers,
-    pairs_of,
-)
+from weigh._sources.torch_pickle import TensorReader
+from weigh._sources.torch_storages import dtype_named, integer, integers
 from weigh._sources.torch_zip import ZipStorages, root_of
-from weigh._sources.window import Window
 from weigh._sources.zips import read_directory, read_member
 
 METADATA = ".metadata"
@@ -111,12 +106,9 @@ def _facts(
     texts = {name: _plain(slices.get((name, None)), files) for name in few}
     notes = list(parts.notes)
     if others:
-        entries = (
-            "1 entry that is no tensor is"
-            if len(others) == 1
-            else (f"{len(others):,} entries that are no tensors are")
-        )
-        notes.append(f"{entries} not shown.")
+        one = len(others) == 1
+        entries = "entry that is no tensor is" if one else "entries that are no tensors are"
+        notes.append(f"{len(others):,} {entries} not shown.")
     beside = [] if folder.far else weight_files(folder.files())
     if beside:
         notes.append(f"Read from {METADATA}{left_alone(beside)}.")
@@ -177,7 +169,7 @@ def _slices(stored: object) -> Iterator[tuple[tuple[str, tuple[int, ...] | None]
 
 def _check_within(file: ByteSource, one: _Slice) -> None:
     try:
-        Window(file, one.offset, one.length)
+        Part(file, one.offset, one.length)
     except FormatError as error:
         raise error.at(file.name) from None
 
@@ -251,7 +243,7 @@ def _dtype(properties: object) -> DType:
 def _opened(place: _Slice, files: Mapping[str, ByteSource]) -> tuple[Pickle, TensorReader]:
     if place.changed:
         raise UnsupportedError("the slices were compressed when they were written")
-    window = Window(files[place.file], place.offset, place.length)
+    window = Part(files[place.file], place.offset, place.length)
     members = read_directory(window)
     root = root_of(members)
     data = read_member(window, members[f"{root}data.pkl"], most=_MAX_SLICE_PICKLE)

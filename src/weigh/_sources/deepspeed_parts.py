@@ -11,9 +11,11 @@ from weigh._sources.bytes import ByteSource
 from weigh._sources.deepspeed_stated import Stated, members, roles_of, stated_by
 from weigh._sources.folder import Folder
 from weigh._sources.parts import check_once, cleaner
+from weigh._sources.pickled import pairs_of
+from weigh._sources.pickled_tensor import PickledTensor
 from weigh._sources.plain_text import plain_text
 from weigh._sources.stored import count_of
-from weigh._sources.torch_pickle import PickledTensor, TensorReader, pairs_of
+from weigh._sources.torch_pickle import TensorReader
 from weigh._sources.torch_zip import opened
 from weigh._sources.zero import FlatVectors, GatheredValues
 

@@ -8,8 +8,9 @@ from typing import cast
 
 from weigh._errors import FormatError
 from weigh._facts import Role
+from weigh._sources.pickled import pairs_of
 from weigh._sources.stored import count_of
-from weigh._sources.torch_pickle import integers, pairs_of
+from weigh._sources.torch_storages import integers
 
 _MAX_NAMES, _MAX_NAME = 300_000, 4096
 

@@ -11,7 +11,7 @@ from weigh._sources.hdf5 import read_listed
 from weigh._sources.hdf5_file import list_file
 from weigh._sources.json_file import plain_members
 from weigh._sources.keras_config import Node, parse_config
-from weigh._sources.part_of import PartOf
+from weigh._sources.part import Part
 from weigh._sources.zips import Member, read_directory, stored_offset, unpacked_member
 
 WEIGHTS = "model.weights.h5"
@@ -28,7 +28,7 @@ def read(source: ByteSource) -> Facts:
     """
     members = read_directory(source)
     weights = members[WEIGHTS]
-    part = PartOf(source, stored_offset(source, weights), weights.size, source.name)
+    part = Part(source, stored_offset(source, weights), weights.size, source.name)
     config: Node | None = None
     if _CONFIG in members:
         config = parse_config(_text(source, members[_CONFIG], _MOST_CONFIG))

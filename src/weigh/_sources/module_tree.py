@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from weigh._errors import FormatError
 from weigh._facts import FoundClass, FoundLayer, Role
 from weigh._sources.pickled import Call, Global
-from weigh._sources.torch_pickle import PickledTensor, TensorReader, Unread
+from weigh._sources.pickled_tensor import PickledTensor, Unread
+from weigh._sources.torch_pickle import TensorReader
 
 Path = tuple[str, ...]
 

@@ -16,6 +16,7 @@ from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
 from weigh._sources.inflated import InflatedBytes
 from weigh._sources.numpy_types import numpy_type
+from weigh._sources.part import Part
 from weigh._sources.stored import StoredValues, contiguous_strides, count_of
 from weigh._sources.zips import STORED, Member, expect_offsets, read_directory, stored_offset
 
@@ -113,23 +114,11 @@ def _member(source: ByteSource, member: Member) -> tuple[StoredValues, int]:
         array = _header(inflated)
         return _values(inflated, array, 0, member.size), array.begin
     offset = stored_offset(source, member)
-    array = _header(_Part(source, offset, member.size))
+    array = _header(Part(source, offset, member.size))
     return _values(source, array, offset, member.size, member.name), array.begin
 
 
-class _Part:
-    """A run of bytes of a source, for reading a header."""
-
-    def __init__(self, source: ByteSource, offset: int, size: int) -> None:
-        self._source, self._offset, self.size = source, offset, size
-
-    def view(self, offset: int, length: int) -> memoryview:
-        if offset + length > self.size:
-            raise FormatError("the array ends within its header", seen=f"{self.size:,} bytes")
-        return self._source.view(self._offset + offset, length)
-
-
-def _header(source: ByteSource | _Part) -> _Array:
+def _header(source: ByteSource) -> _Array:
     start = bytes(source.view(0, min(source.size, 12)))
     if not start.startswith(MAGIC) or len(start) < 12:
         raise FormatError("the array has no header of NumPy's", seen=repr(start[:8]))

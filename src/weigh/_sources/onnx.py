@@ -13,16 +13,8 @@ from dataclasses import dataclass, field, replace
 from weigh._errors import FormatError, UnsupportedError
 from weigh._facts import Accounts, Facts, FoundLayer, FoundTensor
 from weigh._sources.bytes import ByteSource
-from weigh._sources.onnx_graphs import (
-    Constant,
-    Graph,
-    GraphReader,
-    Span,
-    below,
-    clean,
-    every,
-    name_constants,
-)
+from weigh._sources.onnx_graph_reader import GraphReader
+from weigh._sources.onnx_graphs import Constant, Graph, Span, below, clean, every, name_constants
 from weigh._sources.onnx_layers import LayerFinder, Place
 from weigh._sources.onnx_outside import Outside
 from weigh._sources.onnx_tensors import expect, pair_at, values_of

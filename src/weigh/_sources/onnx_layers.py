@@ -13,15 +13,9 @@ from functools import cache
 
 from weigh._dtypes import DTYPES
 from weigh._facts import FoundClass, FoundLayer, Role
-from weigh._sources.onnx_graphs import (
-    Constant,
-    Graph,
-    GraphReader,
-    Node,
-    attributes,
-    below,
-    every,
-)
+from weigh._sources.onnx_attributes import attributes
+from weigh._sources.onnx_graph_reader import GraphReader
+from weigh._sources.onnx_graphs import Constant, Graph, Node, below, every
 from weigh._sources.onnx_weights import OPERATIONS, TRANSPARENT, Part, is_setting, role_of
 from weigh._sources.protobuf import Walker
 from weigh._sources.stored import count_of

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weigh._sources.module_tree import ModuleView, plain_value
-from weigh._sources.pickled import Call
+from weigh._sources.pickled import Call, pairs_of
 from weigh._sources.plain_text import key_text
-from weigh._sources.torch_pickle import pairs_of
 
 HOMES = (
     "torch.ao.nn.quantized.",

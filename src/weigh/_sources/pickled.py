@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from weigh._errors import FormatError
+
+MAPPINGS = ("collections.OrderedDict", "collections.defaultdict", "builtins.dict")
+"""The calls that make mappings."""
+
 
 class Global:
     """A class or function that the pickle names; it is not looked up."""
@@ -93,3 +100,19 @@ class Pickle:
     ) -> None:
         self.value, self.globals, self.outside = value, names, outside
         self.start, self.end = place
+
+
+def pairs_of(thing: object) -> Sequence[tuple[object, object]] | None:
+    """Give a mapping's pairs: of a dict, or of a call that makes an ordered or default one."""
+    if isinstance(thing, Pairs):
+        return thing.pairs
+    if isinstance(thing, Call) and thing.path in MAPPINGS:
+        given = thing.arguments[0] if isinstance(thing.arguments, tuple) and thing.arguments else ()
+        if isinstance(given, list) and given:
+            # Looked at once, however often the mapping is mentioned.
+            if not all(isinstance(part, tuple | list) and len(part) == 2 for part in given):
+                raise FormatError("the pickle makes a mapping of what are no pairs")
+            thing.pairs = [*((part[0], part[1]) for part in given), *thing.pairs]
+            thing.arguments = ()
+        return thing.pairs
+    return None

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from weigh._facts import Role
 from weigh._sources.module_tree import ModuleView, plain_value
 from weigh._sources.packed_modules import complete_packed, is_packed_convolution
-from weigh._sources.pickled import Call, Global
+from weigh._sources.pickled import Call, Global, pairs_of
 from weigh._sources.plain_text import key_text
-from weigh._sources.torch_pickle import class_outside, pairs_of
+from weigh._sources.torch_storages import class_outside
 
 _TABLES = ("_parameters", "_buffers", "_modules")
 _MAX_ATTRIBUTES = 1000

@@ -12,7 +12,7 @@ from weigh._dtypes import DType
 from weigh._errors import FormatError, UnsupportedError, ValuesError
 from weigh._facts import Extent, Values
 from weigh._index import Region
-from weigh._sources.stored import too_large
+from weigh._sources.stored import too_large, whole_extent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,9 +66,7 @@ class PieceValues:
     @property
     def extent(self) -> Extent:
         """The bytes of all pieces, as if they lay together."""
-        count = prod(self.shape)
-        size = self.dtype.size_of(count)
-        return Extent(self._storage, 0, size, count, size)
+        return whole_extent(self._storage, self.dtype, self.shape)
 
     def read(self, region: Region) -> np.ndarray[Any, Any]:
         """Read a region; only the pieces that it touches are opened.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 
 from weigh._errors import WeighError
-from weigh._sources.pickled import Call, Global
-from weigh._sources.torch_pickle import numpy_dtype, pairs_of, raw_bytes
+from weigh._sources.pickled import Call, Global, pairs_of
+from weigh._sources.pickled_arrays import numpy_dtype, raw_bytes
 
 MAX_TEXT = 200
 _MAX_SHOWN = 64

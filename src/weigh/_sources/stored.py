@@ -221,6 +221,13 @@ def count_of(shape: tuple[int, ...]) -> int:
     return count
 
 
+def whole_extent(storage: Hashable, dtype: DType, shape: tuple[int, ...]) -> Extent:
+    """Give the extent of values that are all that their storage holds, each once."""
+    count = count_of(shape)
+    size = dtype.size_of(count)
+    return Extent(storage, 0, size, count, size)
+
+
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Give the strides, in values, of a tensor stored without gaps, last axis fastest.
 

@@ -17,7 +17,7 @@ from weigh._sources.checkpoint import found_tensor
 from weigh._sources.contents import contents_of
 from weigh._sources.derived_values import MetaValues
 from weigh._sources.export_graph import MOST_JSON, Payload, Program, read_payloads, read_program
-from weigh._sources.part_of import PartOf
+from weigh._sources.part import Part
 from weigh._sources.parts import check_once, joined
 from weigh._sources.pickles import read_pickle
 from weigh._sources.stored import StoredValues, count_of
@@ -180,7 +180,7 @@ class _Archive:
     ) -> None:
         """Read a checkpoint inside the archive: of one tensor by this name, or of many."""
         offset = stored_offset(self._source, member)
-        part = PartOf(self._source, offset, member.size, member.name)
+        part = Part(self._source, offset, member.size, member.name)
         inner = read_directory(part)
         root = root_of(inner)
         storages = ZipStorages(part, inner, root)

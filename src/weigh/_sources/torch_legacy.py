@@ -9,10 +9,11 @@ from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Facts, Values
 from weigh._sources.bytes import ByteSource, expect
 from weigh._sources.checkpoint import checkpoint_facts, describe
-from weigh._sources.pickled import Pickle
+from weigh._sources.pickled import Pickle, pairs_of
 from weigh._sources.pickles import EndsEarlyError, read_pickle
 from weigh._sources.stored import Affine, StoredValues
-from weigh._sources.torch_pickle import Storage, TensorReader, class_outside, pairs_of, read_storage
+from weigh._sources.torch_pickle import TensorReader
+from weigh._sources.torch_storages import Storage, class_outside, read_storage
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001

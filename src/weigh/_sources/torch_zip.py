@@ -10,7 +10,8 @@ from weigh._sources.checkpoint import checkpoint_facts
 from weigh._sources.pickled import Pickle
 from weigh._sources.pickles import read_pickle
 from weigh._sources.stored import Affine, StoredValues
-from weigh._sources.torch_pickle import Storage, TensorReader
+from weigh._sources.torch_pickle import TensorReader
+from weigh._sources.torch_storages import Storage
 from weigh._sources.zips import (
     LOCAL_HEADER,
     Member,

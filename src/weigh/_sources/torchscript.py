@@ -19,9 +19,10 @@ from weigh._sources.module_tree import ModuleView, plain_value
 from weigh._sources.parts import check_once, joined
 from weigh._sources.pickled import Call
 from weigh._sources.pickled_modules import attributes
+from weigh._sources.pickled_tensor import PickledTensor, Unread
 from weigh._sources.pickles import read_pickle
 from weigh._sources.script_code import ScriptClass, script_classes
-from weigh._sources.torch_pickle import PickledTensor, TensorReader, Unread
+from weigh._sources.torch_pickle import TensorReader
 from weigh._sources.torch_zip import ZipStorages, root_of
 from weigh._sources.zips import Member, read_directory, read_member, unpacked_member
 

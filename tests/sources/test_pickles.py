@@ -20,6 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weigh._errors import FormatError
+from weigh._sources.bytes import MemoryBytes
+from weigh._sources.long_values import LongText
+from weigh._sources.part import Part
+from weigh._sources.pickle_program import Program
 from weigh._sources.pickled import Call, Global, Items, Pairs, Persistent
 from weigh._sources.pickles import EndsEarlyError, read_pickle
 
@@ -151,9 +155,47 @@ def test_ids_outside_are_listed_in_order() -> None:
     assert all(isinstance(one, Persistent) for one in read.value)
 
 
-def test_a_long_byte_string_is_a_view() -> None:
-    data = pickle.dumps(bytes(3 << 20), 4)
-    assert isinstance(read_pickle(data).value, memoryview)
+def test_a_long_byte_string_stays_where_it_is() -> None:
+    long = bytes(range(256)) * 1000
+    made = read_pickle(pickle.dumps([1, long, 2], 4)).value
+    assert isinstance(made[1], Part)
+    assert made[1].view(0, made[1].size) == long
+    assert (made[0], made[2]) == (1, 2)
+
+
+@pytest.mark.parametrize("protocol", [1, 2, 4])
+def test_a_long_text_stays_where_it_is(protocol: int) -> None:
+    long = "".join(map(chr, range(256))) * 2000
+    made = read_pickle(pickle.dumps([1, long, 2], protocol)).value
+    assert isinstance(made[1], LongText)
+    assert made[1].head(300) == long[:300]
+    assert made[1].size == len(long)
+    assert (made[0], made[2]) == (1, 2)
+    data = long.encode("latin-1")
+    for start in (0, 1, 127, 128, 200_000, 262_143, 262_144, 262_145, 500_000, len(long)):
+        for length in (0, 1, 2, 300, 100_000):
+            stop = min(start + length, len(long))
+            assert bytes(made[1].view(start, stop - start)) == data[start:stop]
+
+
+def test_a_long_text_that_is_no_bytes_is_refused_when_it_is_read_as_such() -> None:
+    made = read_pickle(pickle.dumps("a" * 100_000 + "\u20ac", 4)).value
+    assert made.size == 100_001
+    with pytest.raises(FormatError, match="has others"):
+        made.view(99_000, 1001)
+
+
+@given(PLAIN, st.integers(0, 5), st.integers(1, 40))
+def test_a_pickle_is_the_same_whatever_part_of_it_is_in_memory(
+    value: Any, protocol: int, first: int
+) -> None:
+    data = pickle.dumps(value, protocol)
+    program = Program(MemoryBytes(b"N." + data + b"N."), first, most=first)
+    assert read_pickle(program).value is None
+    read = read_pickle(program, 2)
+    assert plain(read.value) == value
+    assert read.end == 2 + len(data)
+    assert read_pickle(program, read.end).end == len(data) + 4
 
 
 REFUSED = {
@@ -322,12 +364,12 @@ _HUNGRY = {
 }
 _MEASURE = """
 import sys, time
-from weigh._errors import FormatError
+from weigh._errors import WeighError
 from weigh._sources.pickles import read_pickle
 data = sys.stdin.buffer.read()
 begin = time.process_time()
 try: read_pickle(data)
-except FormatError as error: assert "more memory" in str(error) or "ends early" in str(error), error
+except WeighError as error: assert "more memory" in str(error) or "ends early" in str(error), error
 took = time.process_time() - begin
 status = open("/proc/self/status").read()
 print(took, int(status.split("VmHWM:")[1].split()[0]) / 1024)

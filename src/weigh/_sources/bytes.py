@@ -93,6 +93,17 @@ def expect(source: ByteSource, ranges: Sequence[tuple[int, int]]) -> None:
         told(ranges)
 
 
+def taken(source: ByteSource, offset: int, length: int) -> bytes:
+    """Copy bytes of a source; a local file's are never mapped, so that none stay in memory.
+
+    Raises:
+        FormatError: the range reaches past the end.
+        SourceError: the bytes cannot be had.
+    """
+    take = getattr(source, "take", None)
+    return bytes(source.view(offset, length)) if take is None else take(offset, length)
+
+
 class LocalFile:
     """A file on this machine, opened read-only; nothing is read until asked for.
 
@@ -127,17 +138,28 @@ class LocalFile:
             FormatError: the range reaches past the end, or the file became shorter.
             SourceError: the source is closed, or the system cannot read it.
         """
+        if length <= SMALL:
+            return memoryview(self.take(offset, length))
+        self._check(offset, length)
+        try:
+            return memoryview(self._mapped())[offset : offset + length].toreadonly()
+        except OSError as error:
+            raise SourceError("the file cannot be read", seen=_reason(error)) from None
+
+    def take(self, offset: int, length: int) -> bytes:
+        """Copy ``length`` bytes from ``offset`` on; fails as ``view`` does."""
+        self._check(offset, length)
+        try:
+            return self._pread(offset, length)
+        except OSError as error:
+            raise SourceError("the file cannot be read", seen=_reason(error)) from None
+
+    def _check(self, offset: int, length: int) -> None:
         check_range(offset, length, self.size)
         if not self._release.alive:
             raise SourceError("the file is closed", do="Open it again.")
         # Touching a mapped page beyond the end kills the process, so ask for today's size.
         check_range(offset, length, os.fstat(self._fd).st_size)
-        try:
-            if length <= SMALL:
-                return memoryview(self._pread(offset, length))
-            return memoryview(self._mapped())[offset : offset + length].toreadonly()
-        except OSError as error:
-            raise SourceError("the file cannot be read", seen=_reason(error)) from None
 
     def __deepcopy__(self, _: object) -> LocalFile:
         return self
@@ -234,7 +256,7 @@ class MemoryBytes:
         b'cde'
     """
 
-    def __init__(self, data: bytes, name: str = "memory") -> None:
+    def __init__(self, data: bytes | memoryview, name: str = "memory") -> None:
         self._data = memoryview(data)
         self.name = name
 

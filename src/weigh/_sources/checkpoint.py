@@ -12,6 +12,8 @@ from weigh._facts import Facts, FoundLayer, FoundTensor, Role
 from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
 from weigh._sources.contents import Contents, contents_of, inside
+from weigh._sources.long_values import LongText
+from weigh._sources.part import Part
 from weigh._sources.parts import Parts, Path, Place, joined, tell_apart
 from weigh._sources.pickled import Call, Global, Pickle, pairs_of
 from weigh._sources.pickled_modules import attributes, is_module
@@ -91,6 +93,10 @@ def describe(thing: object) -> str:
         return f"an object made by {thing.path or 'a call'}"
     if isinstance(thing, Global):
         return f"the name {thing.path}"
+    if isinstance(thing, LongText):
+        return "a long text"
+    if isinstance(thing, Part):
+        return "a long byte string"
     name = type(thing).__name__
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 

@@ -29,7 +29,7 @@ from weigh._sources.stored import count_of
 from weigh._sources.torch_pickle import TensorReader
 from weigh._sources.torch_storages import dtype_named, integer, integers
 from weigh._sources.torch_zip import ZipStorages, root_of
-from weigh._sources.zips import read_directory, read_member
+from weigh._sources.zips import member_part, read_directory
 
 METADATA = ".metadata"
 _MAX_METADATA, _MAX_SLICE_PICKLE = 1 << 28, 1 << 20
@@ -60,7 +60,7 @@ def read(folder: Folder) -> Facts:
     source = folder.open(METADATA)
     if source.size > _MAX_METADATA:
         raise FormatError("the metadata is too long", seen=f"{source.size:,} bytes")
-    pickle = read_pickle(source.view(0, source.size))
+    pickle = read_pickle(source)
     stated = dict(attributes(pickle.value))
     tensors = pairs_of(stated.get("state_dict_metadata"))
     if tensors is None:
@@ -246,7 +246,7 @@ def _opened(place: _Slice, files: Mapping[str, ByteSource]) -> tuple[Pickle, Ten
     window = Part(files[place.file], place.offset, place.length)
     members = read_directory(window)
     root = root_of(members)
-    data = read_member(window, members[f"{root}data.pkl"], most=_MAX_SLICE_PICKLE)
+    data = member_part(window, members[f"{root}data.pkl"], most=_MAX_SLICE_PICKLE)
     return read_pickle(data), TensorReader(ZipStorages(window, members, root).values)
 
 

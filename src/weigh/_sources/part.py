@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from weigh._errors import FormatError
-from weigh._sources.bytes import ByteSource, check_range, expect
+from weigh._sources.bytes import ByteSource, check_range, expect, taken
 
 
 class Part:
@@ -47,6 +47,11 @@ class Part:
         """
         check_range(offset, length, self.size)
         return self._whole.view(self._offset + offset, length)
+
+    def take(self, offset: int, length: int) -> bytes:
+        """Copy ``length`` bytes from ``offset`` on; see ``bytes.taken``."""
+        check_range(offset, length, self.size)
+        return taken(self._whole, self._offset + offset, length)
 
     def expect(self, ranges: list[tuple[int, int]]) -> None:
         """Tell the whole which small ranges will be viewed; see ``bytes.expect``."""

@@ -81,8 +81,9 @@ class Pickle:
     """What a pickle holds.
 
     Attributes:
-        value: the object, made of the classes above and of plain lists, tuples, text, bytes
-            (a memoryview where long), numbers, truth values and None.
+        value: the object, made of the classes above and of plain lists, tuples, text (a
+            ``LongText`` where long), bytes (a ``Part`` of the file), numbers, truth values
+            and None.
         globals: the full name of everything that a loader would import.
         outside: the ids of all objects kept outside the pickle.
         start: where the pickle begins, in bytes.

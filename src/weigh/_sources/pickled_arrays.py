@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from weigh._dtypes import DType
 from weigh._errors import FormatError
-from weigh._sources.bytes import MemoryBytes
+from weigh._sources.bytes import ByteSource, MemoryBytes
+from weigh._sources.long_values import LongText
 from weigh._sources.numpy_types import numpy_type
+from weigh._sources.part import Part
 from weigh._sources.pickled import Call
 from weigh._sources.pickled_tensor import PickledTensor
 from weigh._sources.stored import StoredValues, contiguous_strides
@@ -39,7 +41,7 @@ def _of_bytes(
     strides = contiguous_strides(shape)
     if columns_first:
         strides = tuple(reversed(contiguous_strides(tuple(reversed(shape)))))
-    source = MemoryBytes(reader.raw(raw))
+    source = reader.raw(raw)
     values = StoredValues(source, 0, dtype, shape, strides=strides, big_endian=big_endian)
     return PickledTensor(values, ("array", id(raw), shape, strides))
 
@@ -60,16 +62,18 @@ def numpy_dtype(thing: object) -> tuple[DType, bool]:
     return numpy_type(code), isinstance(state, tuple) and state[1] == ">"
 
 
-def raw_bytes(thing: object) -> bytes:
-    """Take an array's bytes, which protocol 2 writes as ``_codecs.encode(text, 'latin1')``.
+def raw_bytes(thing: object) -> ByteSource:
+    """Give an array's bytes, which protocol 2 writes as ``_codecs.encode(text, 'latin1')``.
 
     Raises:
         FormatError: there are none.
     """
     if isinstance(thing, Call) and thing.path == "_codecs.encode":
         thing = thing.arguments[0] if isinstance(thing.arguments, tuple) else None
+    if isinstance(thing, LongText | Part):
+        return thing
     if isinstance(thing, str):
-        return thing.encode("latin-1")
-    if isinstance(thing, bytes | memoryview):
-        return bytes(thing)
+        return MemoryBytes(thing.encode("latin-1"))
+    if isinstance(thing, bytes):
+        return MemoryBytes(thing)
     raise FormatError("a NumPy array has no bytes")

@@ -12,28 +12,38 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from weigh._errors import FormatError, printable
-from weigh._sources.pickle_operations import AN_ENTRY, COSTS, MARK, OPERATIONS, STOP, EndsEarlyError
+from weigh._errors import FormatError, UnsupportedError, printable
+from weigh._sources.bytes import ByteSource
+from weigh._sources.part import Part
+from weigh._sources.pickle_costs import A_MARK, AN_ENTRY, COSTS
+from weigh._sources.pickle_operations import OPERATIONS, STOP, EndsEarlyError
+from weigh._sources.pickle_program import Program
 from weigh._sources.pickled import Global, Persistent, Pickle
 
 __all__ = ["EndsEarlyError", "Machine", "read_pickle"]
 
-_FREE, _A_BYTE, _MOST = 40_000_000, 10, 200_000_000
-"""The memory that a pickle's objects may take besides its own bytes: 100,000 tensors are listed in
-11 MB and take 100 MB, while a single byte can ask for an object of a hundred."""
+_MOST = 190_000_000
+"""The memory that a pickle's objects may take: 100,000 tensors take 90 MB, while a single byte can
+ask for an object of a hundred. Of the pickle itself only a part is in memory."""
+_LONGEST = 16
+"""No instruction has a fixed part of so many bytes."""
 
 _MAX_LINE = 1 << 16
-_FIRST_LINE = 1 << 8
 _MAX_NAMES, _MAX_NAME = 10_000, 1000
 """Real checkpoints name a few dozen classes; two long texts could be joined into very many."""
 
 
-def read_pickle(data: bytes | memoryview, start: int = 0) -> Pickle:
+def read_pickle(data: bytes | memoryview | ByteSource | Program, start: int = 0) -> Pickle:
     r"""Read one pickle from ``start`` on, without executing anything of it.
+
+    Args:
+        data: the pickle's bytes, or where they are.
+        start: its first byte.
 
     Raises:
         EndsEarlyError: it is cut short.
         FormatError: it is malformed, or asks for more than a checkpoint needs.
+        UnsupportedError: it needs more memory than Weigh takes.
 
     Examples:
         >>> import pickle
@@ -43,16 +53,22 @@ def read_pickle(data: bytes | memoryview, start: int = 0) -> Pickle:
         >>> evil.value.path, evil.value.arguments
         ('os.system', ('rm -rf /',))
     """
-    return Machine(data, start).run()
+    return Machine(Program.of(data), start).run()
 
 
 class Machine:
     """The stack, the memo and the place in the program."""
 
-    __slots__ = ("at", "data", "far", "left", "marks", "memo", "names", "outside", "size", "stack")
+    __slots__ = (
+        "at", "base", "data", "end", "far", "left", "marks", "memo", "names", "outside", "program",
+        "size", "stack",
+    )  # fmt: skip
 
-    def __init__(self, data: bytes | memoryview, start: int) -> None:
-        self.data, self.at, self.size = data, start, len(data)
+    def __init__(self, program: Program, start: int) -> None:
+        self.program, self.size = program, program.size
+        # What is in memory of the program, where it begins, and where more must be had.
+        self.data, self.base, self.end = b"", start, 0
+        self.at = 0
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         # Places of the memo come one after the other: a dict of them would take ten times as much.
@@ -60,64 +76,96 @@ class Machine:
         self.far: dict[int, Any] = {}
         self.names: dict[tuple[str, str], Global] = {}
         self.outside: list[Persistent] = []
-        self.left = max(_FREE, min(_FREE + _A_BYTE * self.size, _MOST - self.size))
+        self.left = _MOST
+
+    @property
+    def place(self) -> int:
+        """Where in the program the machine is."""
+        return self.base + self.at
+
+    def load(self, least: int) -> None:
+        """Have so many bytes from here on in memory, unless the program ends before."""
+        at = self.place
+        self.data, self.base = self.program.load(at, least)
+        self.at = at - self.base
+        stop = self.base + len(self.data)
+        self.end = len(self.data) - (0 if stop == self.size else _LONGEST)
 
     def run(self) -> Pickle:
-        operations, costs, start = OPERATIONS, COSTS, self.at
+        operations, costs, start = OPERATIONS, COSTS, self.base
         try:
             while self.left > 0:
+                if self.at >= self.end:
+                    self.load(_LONGEST)
                 code = self.data[self.at]
                 self.at += 1
                 self.left -= costs[code]
                 if code == STOP:
                     names = frozenset(one.path for one in self.names.values())
-                    return Pickle(self.stack.pop(), names, self.outside, (start, self.at))
+                    return Pickle(self.stack.pop(), names, self.outside, (start, self.place))
                 operations[code](self)
         except IndexError:
-            if self.at >= self.size:
-                raise EndsEarlyError("the pickle ends early", seen=f"{self.at:,} bytes") from None
+            if self.place >= self.size:
+                raise self.early() from None
             raise FormatError(
-                "the pickle takes from an empty stack", seen=f"at byte {self.at:,}"
+                "the pickle takes from an empty stack", seen=f"at byte {self.place:,}"
             ) from None
         except KeyError:
             raise FormatError(
                 "the pickle has an unknown instruction or memo entry",
-                seen=f"0x{self.data[self.at - 1]:02x} at byte {self.at - 1:,}",
+                seen=f"0x{self.data[self.at - 1]:02x} at byte {self.place - 1:,}",
             ) from None
         except struct.error:
-            raise EndsEarlyError("the pickle ends early", seen=f"{self.size:,} bytes") from None
+            raise self.early() from None
         except (ValueError, TypeError) as error:
             reason = printable(str(error))[:100]
             raise FormatError(
-                "the pickle is malformed", seen=f"{reason} at byte {self.at:,}"
+                "the pickle is malformed", seen=f"{reason} at byte {self.place:,}"
             ) from None
         raise self.greedy()
 
-    def greedy(self) -> FormatError:
-        return FormatError(
-            "the pickle asks for more memory than a checkpoint needs", seen=f"at byte {self.at:,}"
+    def early(self) -> EndsEarlyError:
+        return EndsEarlyError("the pickle ends early", seen=f"{self.size:,} bytes")
+
+    def greedy(self) -> UnsupportedError:
+        return UnsupportedError(
+            "the pickle needs more memory than Weigh takes",
+            seen=f"over {_MOST // 1_000_000} MB by byte {self.place:,} of {self.size:,}",
+            do="Save the tensors alone, as safetensors or in several files.",
         )
 
     def charge(self, size: int) -> None:
         """Take account of memory before it is used.
 
         Raises:
-            FormatError: it is more than there may be.
+            UnsupportedError: it is more than there may be.
         """
         self.left -= size
         if self.left < 0:
             raise self.greedy()
 
-    def take(self, length: int) -> bytes | memoryview:
-        """Take bytes of the program itself."""
-        if length < 0 or length > self.size - self.at:
-            raise EndsEarlyError(
-                "the pickle ends early",
-                seen=f"{self.size - self.at:,} bytes where {length:,} are needed",
-            )
+    def take(self, length: int) -> bytes:
+        """Take a few bytes of the program itself."""
+        if length > len(self.data) - self.at:
+            self._expect(length)
+            self.load(length)
         piece = self.data[self.at : self.at + length]
         self.at += length
         return piece
+
+    def leave(self, length: int) -> Part:
+        """Pass many bytes over, and give the place where they are."""
+        self._expect(length)
+        part = Part(self.program.source, self.place, length)
+        self.at += length
+        return part
+
+    def _expect(self, length: int) -> None:
+        if length > self.size - self.place:
+            raise EndsEarlyError(
+                "the pickle ends early",
+                seen=f"{self.size - self.place:,} bytes where {length:,} are needed",
+            )
 
     def unpack(self, form: struct.Struct) -> Any:
         at = self.at
@@ -126,18 +174,17 @@ class Machine:
 
     def line(self) -> bytes:
         """Take bytes up to a line end, which is dropped."""
-        window = _FIRST_LINE  # short first: a program may be all lines
-        while True:
-            piece = bytes(self.data[self.at : self.at + window])
-            length = piece.find(b"\n")
-            if length >= 0:
-                self.at += length + 1
-                return piece[:length]
-            if len(piece) < window:
+        end = self.data.find(b"\n", self.at, self.at + _MAX_LINE)
+        if end < 0:
+            self.load(_MAX_LINE)
+            end = self.data.find(b"\n", self.at, self.at + _MAX_LINE)
+        if end < 0:
+            if self.size - self.place < _MAX_LINE:
                 raise EndsEarlyError("the pickle ends early", seen="a line without an end")
-            if window >= _MAX_LINE:
-                raise FormatError("the pickle has an endless line", seen=f"at byte {self.at:,}")
-            window *= 4
+            raise FormatError("the pickle has an endless line", seen=f"at byte {self.place:,}")
+        piece = self.data[self.at : end]
+        self.at = end + 1
+        return piece
 
     def recall(self, place: int) -> None:
         """Push what the memo holds at a place."""
@@ -159,7 +206,7 @@ class Machine:
         """Take what was pushed since the last mark."""
         items = self.stack
         self.stack = self.marks.pop()
-        self.left += COSTS[MARK]
+        self.left += A_MARK
         return items
 
     def named(self, module: str, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from weigh._errors import WeighError
+from weigh._sources.long_values import LongText
 from weigh._sources.pickled import Call, Global, pairs_of
 from weigh._sources.pickled_arrays import numpy_dtype, raw_bytes
 
@@ -26,6 +27,8 @@ def key_text(key: object) -> str:
     """
     if isinstance(key, str):
         return key
+    if isinstance(key, LongText):
+        return _shortened(key.head(MAX_TEXT + 1))
     if isinstance(key, bytes):
         return key.decode("utf-8", "replace")
     if isinstance(key, tuple) and len(key) <= 8 and all(map(_is_plain, key)):
@@ -45,6 +48,8 @@ def plain_text(thing: object) -> str | None:
     """
     if isinstance(thing, str):
         return _shortened(thing)
+    if isinstance(thing, LongText):
+        return _shortened(thing.head(MAX_TEXT + 1))
     if _is_plain(thing):
         return _shortened(repr(thing))
     if isinstance(thing, Global):
@@ -57,7 +62,7 @@ def plain_text(thing: object) -> str | None:
 
 
 def _is_plain(thing: object) -> bool:
-    return thing is None or isinstance(thing, bool | int | float | str)
+    return thing is None or isinstance(thing, bool | int | float | str | LongText)
 
 
 def _list_text(things: list[object] | tuple[object, ...]) -> str | None:
@@ -68,9 +73,13 @@ def _list_text(things: list[object] | tuple[object, ...]) -> str | None:
     return f"{len(things):,} values: {_shortened(_repr(things[:_MAX_SHOWN]), MAX_TEXT - 40)}"
 
 
+def _head(thing: object) -> object:
+    return thing.head(MAX_TEXT) if isinstance(thing, LongText) else thing
+
+
 def _repr(things: list[object] | tuple[object, ...]) -> str:
     """Print a list whose texts may each be very long."""
-    short = [one[:MAX_TEXT] if isinstance(one, str) else one for one in things]
+    short = [one[:MAX_TEXT] if isinstance(one, str) else one for one in map(_head, things)]
     return repr(tuple(short) if isinstance(things, tuple) else short)
 
 
@@ -92,7 +101,8 @@ def _scalar_text(call: Call) -> str | None:
     try:
         dtype, big_endian = numpy_dtype(call.arguments[0])
         form = struct.Struct((">" if big_endian else "<") + _CODES[dtype.name])
-        return repr(form.unpack(raw_bytes(call.arguments[1]))[0])
+        raw = raw_bytes(call.arguments[1])
+        return repr(form.unpack(raw.view(0, form.size))[0]) if raw.size == form.size else None
     except (WeighError, KeyError, struct.error, ValueError, TypeError, IndexError):
         return None
 

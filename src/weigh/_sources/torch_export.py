@@ -26,8 +26,8 @@ from weigh._sources.torch_zip import ZipStorages, root_of
 from weigh._sources.zips import (
     LOCAL_HEADER,
     Member,
+    member_part,
     read_directory,
-    read_member,
     stored_offset,
     unpacked_member,
 )
@@ -184,7 +184,7 @@ class _Archive:
         inner = read_directory(part)
         root = root_of(inner)
         storages = ZipStorages(part, inner, root)
-        pickle = read_pickle(read_member(part, inner[f"{root}data.pkl"], most=_MAX_PICKLE))
+        pickle = read_pickle(member_part(part, inner[f"{root}data.pkl"], most=_MAX_PICKLE))
         contents = contents_of(pickle, TensorReader(storages.values))
         found = []
         for path, tensor in contents.tensors:

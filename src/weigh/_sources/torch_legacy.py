@@ -7,10 +7,11 @@ import struct
 from weigh._dtypes import DType
 from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Facts, Values
-from weigh._sources.bytes import ByteSource, expect
+from weigh._sources.bytes import ByteSource, expect, taken
 from weigh._sources.checkpoint import checkpoint_facts, describe
+from weigh._sources.pickle_program import Program
 from weigh._sources.pickled import Pickle, pairs_of
-from weigh._sources.pickles import EndsEarlyError, read_pickle
+from weigh._sources.pickles import read_pickle
 from weigh._sources.stored import Affine, StoredValues
 from weigh._sources.torch_pickle import TensorReader
 from weigh._sources.torch_storages import Storage, class_outside, read_storage
@@ -19,8 +20,8 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT = struct.Struct("<q")
 _TAR, _TAR_AT = b"ustar", 257
-_FIRST, _MAX_PICKLE = 1 << 18, 1 << 29
-"""What is read first and at most: the pickles have no length of their own."""
+_FIRST = 1 << 18
+"""What is read first: the pickles have no length of their own."""
 
 
 def read(source: ByteSource) -> Facts:
@@ -43,24 +44,12 @@ def read(source: ByteSource) -> Facts:
 
 def _pickles(source: ByteSource) -> tuple[Pickle, Pickle]:
     """Read the saved object and the keys of its storages, and little of what follows them."""
-    length = _FIRST
-    while True:
-        length = min(length, source.size, _MAX_PICKLE)
-        head = bytes(source.view(0, length))
-        try:
-            return _parse(head)
-        except EndsEarlyError:
-            if length in (source.size, _MAX_PICKLE):
-                raise
-        length *= 8
-
-
-def _parse(data: bytes) -> tuple[Pickle, Pickle]:
-    if data[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
+    if taken(source, 0, min(source.size, _TAR_AT + len(_TAR)))[_TAR_AT:] == _TAR:
         raise UnsupportedError(
             "the tar format of PyTorch before 0.2 is not read",
             do="Load it with torch.load and save it again.",
         )
+    data = Program(source, _FIRST)
     magic = read_pickle(data)
     if magic.value != _MAGIC:
         raise SourceError(

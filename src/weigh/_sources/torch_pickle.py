@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weigh._dtypes import DType
 from weigh._errors import FormatError, UnsupportedError
+from weigh._sources.bytes import ByteSource
 from weigh._sources.pickled import MAPPINGS, Call, Persistent
 from weigh._sources.pickled_arrays import raw_bytes
 from weigh._sources.pickled_tensor import MakeValues, PickledTensor, Unread
@@ -28,7 +29,7 @@ class TensorReader:
         self._make_values = make_values
         self._read: dict[int, PickledTensor | Unread] = {}
         self._storages: dict[str, tuple[DType, int]] = {}
-        self._raw: dict[int, bytes] = {}
+        self._raw: dict[int, ByteSource] = {}
         self._depth = 0
 
     def read(self, thing: object) -> PickledTensor | Unread | None:
@@ -81,8 +82,8 @@ class TensorReader:
             raise FormatError("a tensor is made from something that is none")
         return made
 
-    def raw(self, thing: object) -> bytes:
-        """Take an array's bytes, once however often they are used."""
+    def raw(self, thing: object) -> ByteSource:
+        """Give an array's bytes, once however often they are used."""
         if id(thing) not in self._raw:
             self._raw[id(thing)] = raw_bytes(thing)
         return self._raw[id(thing)]

@@ -16,6 +16,7 @@ from weigh._sources.zips import (
     LOCAL_HEADER,
     Member,
     expect_offsets,
+    member_part,
     read_directory,
     read_member,
     stored_offset,
@@ -44,7 +45,7 @@ def opened(source: ByteSource) -> tuple[Pickle, TensorReader, ZipStorages]:
     """
     members = read_directory(source)
     root = root_of(members)
-    pickle = read_pickle(read_member(source, members[f"{root}data.pkl"], most=_MAX_PICKLE))
+    pickle = read_pickle(member_part(source, members[f"{root}data.pkl"], most=_MAX_PICKLE))
     storages = ZipStorages(source, members, root)
     return pickle, TensorReader(storages.values), storages
 

@@ -24,7 +24,7 @@ from weigh._sources.pickles import read_pickle
 from weigh._sources.script_code import ScriptClass, script_classes
 from weigh._sources.torch_pickle import TensorReader
 from weigh._sources.torch_zip import ZipStorages, root_of
-from weigh._sources.zips import Member, read_directory, read_member, unpacked_member
+from weigh._sources.zips import Member, member_part, read_directory, unpacked_member
 
 _MAX_PICKLE, _MAX_CODE = 1 << 29, 1 << 25
 _FEW_CONSTANTS = 16
@@ -46,7 +46,7 @@ def read(source: ByteSource) -> Facts:
     members = read_directory(source)
     root = root_of(members)
     script = _Script(source, members, root)
-    pickle = read_pickle(read_member(source, members[f"{root}data.pkl"], most=_MAX_PICKLE))
+    pickle = read_pickle(member_part(source, members[f"{root}data.pkl"], most=_MAX_PICKLE))
     if not script.is_module(pickle.value):
         raise UnsupportedError(
             "a TorchScript archive without a module", seen=describe(pickle.value)
@@ -158,7 +158,7 @@ def _constants(
     """Give the tensors that the code uses as constants, with their bytes and padding."""
     member = members[f"{root}constants.pkl"]
     storages = ZipStorages(source, members, root, "constants/")
-    pickle = read_pickle(read_member(source, member, most=_MAX_PICKLE))
+    pickle = read_pickle(member_part(source, member, most=_MAX_PICKLE))
     contents: Contents = contents_of(pickle, TensorReader(storages.values))
     # Their storages have numbers of their own.
     named = [

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from weigh._errors import FormatError
 from weigh._sources.bytes import ByteSource, expect
+from weigh._sources.part import Part
 
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
@@ -142,12 +143,22 @@ def read_member(source: ByteSource, member: Member, *, most: int) -> bytes:
     Raises:
         FormatError: it is packed, or longer than ``most`` bytes.
     """
+    part = member_part(source, member, most=most)
+    return part.take(0, part.size)
+
+
+def member_part(source: ByteSource, member: Member, *, most: int) -> Part:
+    """Give a stored member, to be read like a file.
+
+    Raises:
+        FormatError: it is packed, or longer than ``most`` bytes.
+    """
     if member.size > most:
         raise FormatError(
             f"the archive's member {member.name[:100]!r} is too long",
             seen=f"{member.size:,} bytes where {most:,} are the most",
         )
-    return bytes(source.view(stored_offset(source, member), member.size))
+    return Part(source, stored_offset(source, member), member.size)
 
 
 def unpacked_member(source: ByteSource, member: Member, *, most: int) -> bytes:

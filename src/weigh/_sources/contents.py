@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from weigh._errors import FormatError
+from weigh._errors import FormatError, UnsupportedError
 from weigh._facts import FoundLayer
 from weigh._sources.module_tree import ModuleView, module_tree
 from weigh._sources.parts import Path
@@ -18,7 +18,8 @@ from weigh._sources.torch_pickle import TensorReader
 from weigh._sources.torch_storages import class_outside
 
 _MAX_DEPTH, _MAX_FACTS = 100, 10_000
-_MAX_TENSORS = 300_000
+_MAX_TENSORS = 200_000
+"""Each takes up to 2.5 KB of memory by the time that it is listed."""
 _VISITS_FREE, _VISITS_A_BYTE, _MAX_VISITS = 10_000, 2, 3_000_000
 """One object may stand in many places, and lists of lists of them in very many: what is gone
 through is bounded by the pickle's length, for each mention of an object takes a byte or more."""
@@ -76,6 +77,7 @@ def contents_of(
 
     Raises:
         FormatError: a tensor is malformed, or the nesting is out of bounds.
+        UnsupportedError: there are too many tensors.
     """
     return _Walk(pickle, reader, view, is_module).run(pickle.value)
 
@@ -188,7 +190,10 @@ class _Walk:
     def _take(self, path: Path, tensor: PickledTensor) -> None:
         self._found.tensors.append((path, tensor))
         if len(self._found.tensors) > _MAX_TENSORS:
-            raise FormatError(f"the pickle lists more than {_MAX_TENSORS:,} tensors")
+            raise UnsupportedError(
+                f"the pickle lists more than {_MAX_TENSORS:,} tensors",
+                do="Save them in several files.",
+            )
 
     def _skip(self, maker: str, path: Path) -> None:
         count, first = self._found.unread.get(maker, (0, path))

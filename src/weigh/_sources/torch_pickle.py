@@ -12,7 +12,7 @@ from weigh._sources.stored import Affine, contiguous_strides, count_of, span_of
 from weigh._sources.tensor_makers import MAKERS
 from weigh._sources.torch_storages import Storage, integer, integers, read_storage
 
-_MAX_WRAPPING = 8
+_MAX_WRAPPING, _MAX_SHAPES = 8, 10_000
 
 
 class TensorReader:
@@ -31,6 +31,7 @@ class TensorReader:
         self._storages: dict[str, tuple[DType, int]] = {}
         self._raw: dict[int, ByteSource] = {}
         self._depth = 0
+        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def read(self, thing: object) -> PickledTensor | Unread | None:
         """Give the tensor that a pickled object stands for; None if it stands for none.
@@ -106,6 +107,13 @@ class TensorReader:
             raise FormatError(f"the pickle describes storage {place.key!r} in two ways")
         return place
 
+    def _shared(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """Give one tuple for all equal ones: very many tensors have few shapes."""
+        known = self._shapes.get(sizes)
+        if known is None and len(self._shapes) < _MAX_SHAPES:
+            known = self._shapes[sizes] = sizes
+        return known or sizes
+
     def strided(
         self,
         storage: object,
@@ -116,13 +124,14 @@ class TensorReader:
         affine: Affine | None = None,
     ) -> PickledTensor:
         place = self._place(storage)
-        shape, strides, first = integers(size), integers(stride), integer(offset)
+        shape, strides, first = self._shared(integers(size)), integers(stride), integer(offset)
         if len(shape) != len(strides) or min((first, *shape, *strides), default=0) < 0:
             raise FormatError("a tensor's sizes and strides make no tensor")
         kind = dtype or place.dtype
         # Strides of axes without steps are of no account; equal tensors shall be equal.
         usual = contiguous_strides(shape)
-        steps = tuple(u if n < 2 else s for n, s, u in zip(shape, strides, usual, strict=True))
+        given = zip(shape, strides, usual, strict=True)
+        steps = self._shared(tuple(u if n < 2 else s for n, s, u in given))
         _check_part(place, kind, first + span_of(shape, steps) if count_of(shape) else 0)
         values = self._make_values(place, kind, shape, steps, first, affine)
         identity = (place.key, place.offset + first, shape, steps, kind.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from weigh._dtypes import DType
 from weigh._errors import FormatError, SourceError
 from weigh._facts import Facts, Values
@@ -83,6 +85,7 @@ class ZipStorages:
         self._source, self._members, self._root = source, members, root
         self._folder = f"{root}{folder}"
         self._offsets: dict[str, int] = {}
+        self._names: dict[str, tuple[Hashable, str]] = {}
         self._big_endian = self._byte_order() == b"big"
         data = f"{root}data/"
         expect_offsets(source, [m for name, m in members.items() if name.startswith(data)])
@@ -126,6 +129,7 @@ class ZipStorages:
             )
         if storage.key not in self._offsets:
             self._offsets[storage.key] = stored_offset(self._source, member)
+            self._names[storage.key] = (self._source.identity, member.name)
         return StoredValues(
             self._source,
             self._offsets[storage.key],
@@ -133,7 +137,7 @@ class ZipStorages:
             shape,
             strides=strides,
             big_endian=self._big_endian,
-            storage=(self._source.identity, f"{self._folder}{storage.key}"),
+            storage=self._names[storage.key],
             storage_offset=storage.offset + first,
             storage_bytes=storage.size,
             affine=affine,

@@ -477,3 +477,54 @@ for world in (1, 2):
         np.testing.assert_array_equal(net["w"].read(), np.arange(12.0).reshape(4, 3))
         said = next(note for note in net.notes if "torch.distributed.tensor.DTensor" in note)
         assert ("one process's part" in said) == (world == 2)
+
+
+_PEAK = """
+import sys, weigh
+try: print(len(weigh.open(sys.argv[1]).metadata))
+except weigh.WeighError as error: print(error)
+print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+
+
+def opened_alone(path: Path) -> tuple[str, float]:
+    """Open a file in a process of its own; give what it says, and its peak memory in MB."""
+    line = [sys.executable, "-c", _PEAK, str(path)]
+    done = subprocess.run(line, capture_output=True, check=True, text=True)
+    said, peak = done.stdout.splitlines()
+    return said, int(peak) / 1024
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")
+def test_long_values_beside_the_tensors_take_no_memory(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, 30_000_000, np.uint8)
+    beside = {"log": "é" * 30_000_000, "raw": bytes(60_000_000), "array": array}
+    path = tmp_path / "a.pt"
+    torch.save({"model": {"weight": torch.zeros(2, 3)}, **beside}, path)
+    said, peak = opened_alone(path)
+    assert int(said) >= 1
+    assert peak < 100
+    found = weigh.open(path)
+    assert found.metadata["log"].startswith("éé")
+    facts = read(path.read_bytes())
+    (values,) = (one.values for one in facts.tensors if one.name == "array")
+    region = Region((29_000_000,), (500_000,), (1,), (True,))
+    assert np.array_equal(values.read(region), array[29_000_000:29_500_000])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")
+@pytest.mark.parametrize(
+    "unit", [b"\x8c\x08abcdefgh", b"}\x8c\x01aK\x01s", b"\x8a\x09" + b"\1" * 9]
+)
+def test_a_huge_pickle_of_small_objects_is_refused_in_little_memory(
+    tmp_path: Path, unit: bytes
+) -> None:
+    path, block = tmp_path / "a.pt", unit * (1_000_000 // len(unit))
+    with zipfile.ZipFile(path, "w") as archive, archive.open("a/data.pkl", "w") as member:
+        member.write(b"\x80\x04(")
+        for _ in range(100):
+            member.write(block)
+        member.write(b"l.")
+    said, peak = opened_alone(path)
+    assert "needs more memory than Weigh takes" in said
+    assert peak < 300

@@ -528,3 +528,15 @@ def test_a_huge_pickle_of_small_objects_is_refused_in_little_memory(
     said, peak = opened_alone(path)
     assert "needs more memory than Weigh takes" in said
     assert peak < 300
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")
+def test_very_many_small_objects_beside_the_tensors_are_gone_through_in_little_memory(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.pt"
+    steps: list[Any] = [{} for _ in range(800_000)]
+    torch.save({"model": {"weight": torch.zeros(2, 3)}, "steps": steps}, path)
+    said, peak = opened_alone(path)
+    assert said.isdecimal()
+    assert peak < 200

@@ -66,9 +66,9 @@ def checkpoint_facts(
         SourceError: it holds neither a tensor nor a module.
     """
     contents = contents_of(pickle, reader)
-    parts = tell_apart(_Pickled(), pickle.value, contents.tensors)
     if not contents.tensors and not contents.modules:
         raise _no_tensor(pickle, contents)
+    parts = tell_apart(_Pickled(), pickle.value, contents.tensors)
     tensors = tuple(found_tensor(*row) for row in parts.rows)
     metadata, padding = sizes()
     return Facts(

@@ -17,7 +17,7 @@ from weigh._sources.plain_text import key_text, plain_text
 from weigh._sources.torch_pickle import TensorReader
 from weigh._sources.torch_storages import class_outside
 
-_MAX_DEPTH, _MAX_FACTS = 100, 10_000
+_MAX_DEPTH, _MAX_FACTS, _SHORT = 100, 10_000, 64
 _MAX_TENSORS = 200_000
 """Each takes up to 2.5 KB of memory by the time that it is listed."""
 _VISITS_FREE, _VISITS_A_BYTE, _MAX_VISITS = 10_000, 2, 3_000_000
@@ -221,7 +221,7 @@ class _Walk:
         return text is not None
 
     def _text(self, thing: object) -> str | None:
-        if not isinstance(thing, list | tuple | Call):
+        if not isinstance(thing, list | tuple) or len(thing) <= _SHORT:
             return plain_text(thing)
         # A long list may stand in many places.
         if id(thing) not in self._texts:

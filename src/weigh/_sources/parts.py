@@ -8,7 +8,7 @@ pickled and for the same one in memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Generic, Protocol, TypeVar
@@ -102,11 +102,12 @@ class Parts(Generic[Item]):
         """
         listed: list[list[str]] = []
         opened: dict[int, dict[str, object]] = {}  # one may stand above very many
+        wanted = {name for place in self.places for name in place.path}
         for place in self.places:
             thing = top
             for name in place.path:
                 if id(thing) not in opened:
-                    opened[id(thing)] = dict(tree.entries(thing))
+                    opened[id(thing)] = _entries(tree, thing, wanted)
                 thing = opened[id(thing)].get(name)
             listed.append(list(versions(thing)))
             if not listed[-1]:
@@ -207,7 +208,7 @@ def _networks(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> l
     if tree.is_module(thing):
         return [Place(path, module=True)]
     direct, nested = _held(len(path), found)
-    items = dict(tree.entries(thing))
+    items = _entries(tree, thing, nested)
     state = {name for name in nested if _is_optimizer(tree, name, items.get(name))}
     averages = {name for name in nested if _AVERAGE.search(name)} - state
     names = [name for name in nested if name not in state | averages]
@@ -222,12 +223,17 @@ def _networks(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> l
     return _joined(parts)
 
 
+def _entries(tree: Tree, thing: object, wanted: Container[str]) -> dict[str, object]:
+    """Give those entries of a container that are asked for; there may be very many others."""
+    return {name: value for name, value in tree.entries(thing) if name in wanted}
+
+
 def _part(tree: Tree, thing: object, path: Path, found: Sequence[Path]) -> list[Place]:
     """Tell where one of several networks is: here, unless an optimizer is in it somewhere."""
     if tree.is_module(thing):
         return [Place(path, module=True)]
     direct, nested = _held(len(path), found)
-    items = dict(tree.entries(thing)) if nested else {}
+    items = _entries(tree, thing, nested) if nested else {}
     if any(_is_optimizer(tree, name, items.get(name)) for name in nested):
         return _networks(tree, thing, path, found)
     if direct or len(path) >= _MAX_NESTING:

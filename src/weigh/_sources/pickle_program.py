@@ -19,7 +19,7 @@ class Program:
     Examples:
         >>> program = Program.of(b"K\x01.")
         >>> program.load(1, 1), program.size
-        ((b'K\x01.', 0), 3)
+        ((b'\x01.', 1), 3)
     """
 
     __slots__ = ("_begin", "_data", "_most", "_step", "size", "source")

@@ -535,8 +535,8 @@ def test_very_many_small_objects_beside_the_tensors_are_gone_through_in_little_m
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "a.pt"
-    steps: list[Any] = [{} for _ in range(800_000)]
+    steps: list[Any] = [[i] for i in range(700_000)]
     torch.save({"model": {"weight": torch.zeros(2, 3)}, "steps": steps}, path)
     said, peak = opened_alone(path)
     assert said.isdecimal()
-    assert peak < 200
+    assert peak < 180

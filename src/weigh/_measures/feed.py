@@ -63,9 +63,7 @@ def stored_feed(values: Values) -> Feed:
 
         def piece(start: int, stop: int) -> memoryview:
             if dtype.block > 1:
-                whole: memoryview = raw(
-                    start // unit * dtype.block, -(-stop // unit) * dtype.block
-                )
+                whole: memoryview = raw(start // unit * dtype.block, -(-stop // unit) * dtype.block)
                 return whole[start % unit :][: stop - start]
             given: memoryview = raw(start // parts, stop // parts)
             return given

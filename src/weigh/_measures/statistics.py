@@ -206,8 +206,8 @@ def ranks_of(quantile: float, n: int) -> tuple[int, int, float]:
         >>> ranks_of(0.5, 4)
         (1, 2, 0.5)
     """
-    place = n * quantile + (1 - quantile) - 1  # (n - 1) times it, rounded as NumPy does
-    low = min(max(math.floor(place), 0), n - 1)
+    place = quantile * (n - 1)
+    low = min(math.floor(place), n - 1)
     return low, min(low + 1, n - 1), place - low
 
 

@@ -179,7 +179,10 @@ class LocalFile:
 
     def _mapped(self) -> mmap.mmap:
         if self._map is None:
-            self._map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
+            try:
+                self._map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
+            except ValueError:
+                raise FormatError("the file became shorter", do="Open it again.") from None
         return self._map
 
     def _pread(self, offset: int, length: int) -> bytes:

@@ -401,11 +401,14 @@ Summary Table::summary() const {
         }
     const auto total = static_cast<double>(count_);
     std::uint64_t tiny = 0;
-    double entropy = 0;
+    double entropy = 0, lost = 0;
     visit([&](std::uint32_t pattern, std::uint64_t count) {
         ++made.distinct;
         const double share = static_cast<double>(count) / total;
-        entropy -= share * std::log2(share);
+        // Kahan's sum: there may be many small terms.
+        const double term = -share * std::log2(share) - lost, next = entropy + term;
+        lost = (next - entropy) - term;
+        entropy = next;
         if (!narrow) {
             const std::uint32_t magnitude = pattern & 0x7fff;
             if (type_->floating() && magnitude < (type_->family == Family::f64 ? 0x10u : 0x80u))

@@ -15,7 +15,7 @@ from weigh._record import record
 if TYPE_CHECKING:
     import numpy as np
 
-PIECE = 1 << 21
+PIECE = 1 << 22
 """Numbers in a piece: a whole number of the blocks in which sums are made (16,384)."""
 
 _COUNTED_AS = {

@@ -53,18 +53,21 @@ class Scratch {
     // 16-bit patterns that lie end to end.
     void count_words(const std::uint8_t* bytes, std::size_t count) {
         std::size_t i = 0;
-        for (; i + 8 <= count; i += 8) {
-            std::uint64_t a, b;
-            std::memcpy(&a, bytes + 2 * i, 8);
-            std::memcpy(&b, bytes + 2 * i + 8, 8);
-            ++even_[a & 0xffff];
-            ++odd_[b & 0xffff];
-            ++even_[(a >> 16) & 0xffff];
-            ++odd_[(b >> 16) & 0xffff];
-            ++even_[(a >> 32) & 0xffff];
-            ++odd_[(b >> 32) & 0xffff];
-            ++even_[a >> 48];
-            ++odd_[b >> 48];
+        for (; i + 32 <= count; i += 32) {
+            prefetch(bytes + 2 * i);
+            for (std::size_t j = i; j < i + 32; j += 8) {
+                std::uint64_t a, b;
+                std::memcpy(&a, bytes + 2 * j, 8);
+                std::memcpy(&b, bytes + 2 * j + 8, 8);
+                ++even_[a & 0xffff];
+                ++odd_[b & 0xffff];
+                ++even_[(a >> 16) & 0xffff];
+                ++odd_[(b >> 16) & 0xffff];
+                ++even_[(a >> 32) & 0xffff];
+                ++odd_[(b >> 32) & 0xffff];
+                ++even_[a >> 48];
+                ++odd_[b >> 48];
+            }
         }
         for (; i < count; ++i) {
             std::uint16_t pattern;

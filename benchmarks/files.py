@@ -24,6 +24,7 @@ MADE = (
     "many-*MB.*/.metadata",
     "many-*MB.*",
     "embedding-*MB.*",
+    "weights-*MB.*",
     "part-*",
     "shards-*MB/*",
     "shards-*MB",
@@ -71,6 +72,16 @@ def embeddings(folder: Path, sizes: Sequence[float]) -> list[tuple[Path, int]]:
     return list(zip(_made(paths, sizes), map(_rows, sizes), strict=True))
 
 
+KINDS = ("bf16", "f16", "f32", "f8")
+"""The types of the files of weights."""
+
+
+def weights(folder: Path, kind: str, size: int) -> Path:
+    """Make ``size`` MB of weights that look like trained ones: normal, deviation 0.02."""
+    (path,) = _made([folder / f"weights-{size}MB.{kind}.safetensors"], [size])
+    return path
+
+
 def _rows(size: float) -> int:
     return max(16, round(size * 500))
 
@@ -100,6 +111,8 @@ def _make(path: Path, size: float) -> None:
         tensors = dict(article_network().state_dict())
     elif path.name.startswith("embedding"):
         tensors = {EMBEDDING: _random(_rows(size))}
+    elif path.name.startswith("weights"):
+        tensors = _weights(path.name.split(".")[1], size)
     else:
         tensors = _many(size)
     other = next((end for end in MAKERS if path.as_posix().endswith(end)), None)
@@ -167,6 +180,23 @@ def _random(rows: int) -> torch.Tensor:
     for i, part in enumerate(torch.split(whole, len(block))):
         torch.add(block[: len(part)], i, out=part)
     return whole
+
+
+def _weights(kind: str, size: float) -> dict[str, torch.Tensor]:
+    """Make sixteen matrices of normal values; one is drawn, the others are its negative or it."""
+    import torch
+
+    dtypes = {
+        "bf16": torch.bfloat16,
+        "f16": torch.float16,
+        "f32": torch.float32,
+        "f8": torch.float8_e4m3fn,
+    }
+    dtype = dtypes[kind]
+    rows = max(1, round(size * 1e6 / 16 / dtype.itemsize / 4096))
+    scale = 1.0 if kind == "f8" else 0.02
+    block = torch.randn(rows, 4096) * scale
+    return {f"layers.{i}.fc.weight": (-block if i % 2 else block + 0).to(dtype) for i in range(16)}
 
 
 def _many(size: float) -> dict[str, torch.Tensor]:

@@ -17,6 +17,8 @@ PYTHON = sys.executable
 WEIGH = Path(PYTHON).with_name("weigh")
 LISTING = Path(__file__).with_name("listing.py")
 
+USUAL = Path(__file__).with_name("usual.py")
+
 PEAK = 80  # MB
 
 
@@ -146,6 +148,59 @@ def _counted(served: Served, name: str, way: str, ours: Command, theirs: Command
     yield Row("places", f"{name}: moved", way, "MB", *moved, most_ratio=0.1)
 
 
+def stats(settings: Settings) -> Iterator[Row]:
+    """Statistics of every value, against reading the bytes and against what people do today."""
+    cold: Command = [WEIGH, "stats", files.article(settings.cache)]
+    numpy: Command = [PYTHON, "-c", "import numpy"]
+    yield from _rows(
+        "stats", "weigh stats article", "import numpy", cold, numpy, settings, most_ratio=1.6
+    )
+    yield from _reading(settings)
+    small = files.weights(settings.cache, "bf16", max(1, settings.size // 8))
+    once = Settings(settings.size, min(settings.runs, 3), settings.cache)
+    for way, most_ratio in (("torch", 1 / 30), ("numpy", 1 / 10), ("lovely-tensors", None)):
+        yield from _against(way, small, once, most_ratio)
+    half = files.weights(settings.cache, "bf16", max(1, settings.size // 2))
+    once = Settings(settings.size, 1, settings.cache)
+    yield from _against("weightlens", half, once, 1 / 40)
+
+
+def _against(way: str, path: Path, settings: Settings, most_ratio: float | None) -> Iterator[Row]:
+    if way not in ("torch", "numpy") and find_spec(way.replace("-", "_")) is None:
+        return
+    ours: Command = [WEIGH, "stats", path, "--json"]
+    theirs: Command = [PYTHON, "-P", USUAL, way, path]
+    name = f"stats of {path.name}"
+    yield from _rows("stats", name, way, ours, theirs, settings, most_ratio=most_ratio)
+
+
+def _reading(settings: Settings) -> Iterator[Row]:
+    """Measuring against reading, one thread against two, and the memory of files of any size."""
+    sizes = dict.fromkeys(files.KINDS, settings.size)
+    paths = [files.weights(settings.cache, kind, size) for kind, size in sizes.items()]
+    double = files.weights(settings.cache, "bf16", 2 * settings.size)
+    half = files.weights(settings.cache, "bf16", max(1, settings.size // 2))
+    command: Command = [PYTHON, "-m", "benchmarks.reading", str(settings.runs)]
+    try:
+        found = json.loads(run([*command, *paths, half, double], keep=True).output)
+    except CommandError as error:
+        yield Row("stats", "stats", "reading", "s", error=str(error))
+        return
+    for kind, path in zip(files.KINDS, paths, strict=True):
+        figures = found[path.name]
+        # The share of reading's speed is to be at least so much.
+        most = {"bf16": 1 / 0.30, "f16": 1 / 0.30, "f32": 1 / 0.45}.get(kind)
+        for threads in (1, 2):
+            ours, theirs = figures[f"stats{threads}"], figures[f"read{threads}"]
+            name = f"stats of {kind}, {threads} thread{'s'[: threads - 1]}"
+            yield Row("stats", name, "reading", "s", ours, theirs, most_ratio=most)
+        one, two = figures["stats1"], figures["stats2"]
+        yield Row("stats", f"{kind}: 2 threads", "1 thread", "s", two, one, most_ratio=1 / 1.7)
+    peaks = [found[path.name]["peak"] for path in (half, paths[0], double)]
+    for size, peak in zip(("half", "whole", "double"), peaks, strict=True):
+        yield Row("stats", f"private memory, {size} size", "half", "MB", peak, peaks[0], most=150)
+
+
 WAYS = {"http": ("whole-http",), "s3": ("whole-s3", "s3fs")}
 
 GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
@@ -155,6 +210,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "slice": slices,
     "live": live,
     "places": places,
+    "stats": stats,
 }
 
 

@@ -55,6 +55,7 @@ def test_every_comparison_is_made(rows: list[dict[str, object]]) -> None:
         "slice",
         "live",
         "places",
+        "stats",
     }
     networks = ["MLP of 1000 layers, on meta", "nn.Transformer()", "the article's network"]
     assert [(row["name"], row["against"]) for row in rows if row["group"] == "live"] == [

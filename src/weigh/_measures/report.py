@@ -9,7 +9,7 @@ from typing import Any
 from weigh._errors import UnknownNameError, UnsupportedError, ValuesError
 from weigh._measures.groups import GROUPS, axis_of, check_axis, group_of, measure_positions
 from weigh._measures.measure import Measured, Options, measure
-from weigh._measures.statistics import Statistics
+from weigh._measures.statistics import Statistics, quantiles_of
 from weigh._measures.table import Table
 from weigh._model import Network, Tensor
 from weigh._record import field, record
@@ -243,9 +243,10 @@ class Collector:
 
 def small_histogram(table: Table) -> tuple[float, float, tuple[int, ...]]:
     """Count the values in a few bins between two quantiles, so that outliers spoil nothing."""
-    ends = Statistics.of(table, (0.001, 0.999)).quantiles
-    if not ends:
+    finite = table.below(inf)
+    if not finite:
         return 0.0, 0.0, ()
+    ends, _ = quantiles_of(table, finite, (0.001, 0.999), {})
     low, high = ends["0.001"], ends["0.999"]
     step = (high - low) / BINS
     if not step or step == inf:

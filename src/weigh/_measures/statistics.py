@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from weigh._measures.table import Table
 from weigh._record import record
@@ -84,7 +84,7 @@ class Statistics:
         cls,
         table: Table,
         quantiles: Sequence[float] = QUANTILES,
-        exact: dict[int, float] | None = None,
+        exact: Mapping[int, float] | None = None,
     ) -> Statistics:
         """Work out the statistics that follow from a table.
 
@@ -104,7 +104,7 @@ class Statistics:
         finite = count - nan - posinf - neginf
         low, high = table.extremes() or (None, None)
         moments = Moments.of(table, finite, constant=low == high)
-        found, all_exact = _quantiles(table, finite, quantiles, exact or {})
+        found, all_exact = quantiles_of(table, finite, quantiles, exact or {})
         return cls(
             dtype=table.dtype,
             count=count,
@@ -211,9 +211,10 @@ def ranks_of(quantile: float, n: int) -> tuple[int, int, float]:
     return low, min(low + 1, n - 1), place - low
 
 
-def _quantiles(
-    table: Table, n: int, wanted: Sequence[float], exact: dict[int, float]
+def quantiles_of(
+    table: Table, n: int, wanted: Sequence[float], exact: Mapping[int, float]
 ) -> tuple[dict[str, float], bool]:
+    """Give the quantiles of a table of ``n`` finite values, and whether all are exact."""
     if not n:
         return {}, True
     between = {quantile: ranks_of(quantile, n) for quantile in wanted}

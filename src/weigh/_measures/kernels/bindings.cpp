@@ -96,7 +96,7 @@ std::uint64_t below(const std::vector<Cell>& cells, double edge, bool with_equal
 }
 
 std::vector<std::uint64_t> histogram(const Table& table, const std::vector<double>& edges) {
-    const std::vector<Cell> cells = table.cells();
+    const std::vector<Cell>& cells = table.cells();
     std::vector<std::uint64_t> made;
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) {
         const bool last = i + 2 == edges.size();
@@ -108,7 +108,7 @@ std::vector<std::uint64_t> histogram(const Table& table, const std::vector<doubl
 }
 
 bool is_exact(const Table& table) {
-    const std::vector<Cell> cells = table.cells();
+    const std::vector<Cell>& cells = table.cells();
     return std::all_of(cells.begin(), cells.end(),
                        [](const Cell& cell) { return cell.low == cell.high; });
 }
@@ -171,7 +171,7 @@ NB_MODULE(_kernels, m) {
              })
         .def("places",
              [](const Table& self, const std::vector<std::uint64_t>& ranks) {
-                 const std::vector<weigh::Cell> cells = self.cells();
+                 const std::vector<weigh::Cell>& cells = self.cells();
                  std::vector<weigh::Place> made;
                  for (std::uint64_t rank : ranks) made.push_back(weigh::place_of(cells, rank));
                  return made;

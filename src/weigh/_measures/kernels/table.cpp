@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <map>
 #include <stdexcept>
+#include <type_traits>
 
 namespace weigh {
 
@@ -73,7 +76,13 @@ Table::Table(const std::string& type) : type_(&type_named(type)) {
     if (type_->bits <= 8) dense_.assign(patterns_of(*type_), 0);
 }
 
+void Table::changed() {
+    closed_.reset();
+    cells_.reset();
+}
+
 void Table::add(const std::uint8_t* bytes, std::size_t size, std::size_t count) {
+    changed();
     const std::size_t needed =
         type_->packed ? (count + 1) / 2 : count * static_cast<std::size_t>(type_->bytes());
     if (type_->family == Family::mixed) throw std::invalid_argument("a mixed table only merges");
@@ -99,15 +108,19 @@ void Table::add(const std::uint8_t* bytes, std::size_t size, std::size_t count) 
 
 void Table::close() {
     if (open_.empty()) return;
+    changed();
     std::vector<std::uint8_t> rest;
     rest.swap(open_);
     add_wide(rest.data(), rest.size() / static_cast<std::size_t>(type_->bytes()));
 }
 
-Table Table::closed() const {
-    Table made = *this;
-    made.close();
-    return made;
+const Table& Table::closed() const {
+    if (!closed_) {
+        auto made = std::make_shared<Table>(*this);
+        made->close();
+        closed_ = std::move(made);
+    }
+    return *closed_;
 }
 
 void Table::add_narrow(const std::uint8_t* bytes, std::size_t count) {
@@ -224,6 +237,7 @@ void Table::add_blocks(const std::uint8_t* bytes, std::size_t count) {
 }
 
 void Table::add_block(const Block& block) {
+    changed();
     if (!block.finite) return;
     const int scale = block.scale;
     const Number n = Number::whole(block.finite);
@@ -251,6 +265,7 @@ void Table::add_block(const Block& block) {
 }
 
 void Table::add_counts(const std::vector<std::uint64_t>& counts) {
+    changed();
     if (counts.size() != patterns_of(*type_))
         throw std::invalid_argument("there must be one count for each pattern");
     make_dense();
@@ -263,6 +278,7 @@ void Table::add_counts(const std::vector<std::uint64_t>& counts) {
 void Table::add_found(std::uint64_t count, std::uint64_t nan, std::uint64_t posinf,
                       std::uint64_t neginf, std::uint64_t zeros, std::uint64_t at_limit, double low,
                       double high, std::uint64_t bits) {
+    changed();
     count_ += count;
     nan_ += nan;
     posinf_ += posinf;
@@ -322,6 +338,7 @@ void Table::add_sparse(const std::vector<std::uint16_t>& keys,
 
 void Table::merge(const Table& other) {
     if (&other == this) return merge(Table(other));
+    changed();
     close();
     if (!other.open_.empty()) return merge(other.closed());
     if (type_ != other.type_) {
@@ -347,11 +364,11 @@ void Table::merge(const Table& other) {
 }
 
 template <typename Visit>
-void Table::visit(Visit visit) const {
+void Table::visit(Visit visit_pattern) const {
     for (std::size_t i = 0; i < dense_.size(); ++i)
-        if (dense_[i]) visit(static_cast<std::uint32_t>(i), dense_[i]);
+        if (dense_[i]) visit_pattern(static_cast<std::uint32_t>(i), dense_[i]);
     for (std::size_t i = 0; i < keys_.size(); ++i)
-        visit(static_cast<std::uint32_t>(keys_[i]), sparse_[i]);
+        visit_pattern(static_cast<std::uint32_t>(keys_[i]), sparse_[i]);
 }
 
 std::vector<std::pair<std::uint32_t, std::uint64_t>> Table::counts() const {
@@ -362,22 +379,22 @@ std::vector<std::pair<std::uint32_t, std::uint64_t>> Table::counts() const {
 }
 
 template <typename Visit>
-void Table::visit_in_order(Visit visit_cell) const {
+void Table::visit_in_order(Visit visit_pattern) const {
     const auto all = counts();
     const bool signs = type_->narrow() ? type_->sign_magnitude() || type_->family == Family::sint
                                        : true;
     const std::uint32_t negative = static_cast<std::uint32_t>(patterns_of(*type_) / 2);
     if (!signs) {
-        for (const auto& [pattern, count] : all) visit_cell(pattern, count);
+        for (const auto& [pattern, count] : all) visit_pattern(pattern, count);
         return;
     }
     const auto middle = std::partition_point(
         all.begin(), all.end(), [&](const auto& entry) { return entry.first < negative; });
     if (type_->narrow() && type_->family == Family::sint)
-        for (auto at = middle; at != all.end(); ++at) visit_cell(at->first, at->second);
+        for (auto at = middle; at != all.end(); ++at) visit_pattern(at->first, at->second);
     else
-        for (auto at = all.end(); at != middle;) --at, visit_cell(at->first, at->second);
-    for (auto at = all.begin(); at != middle; ++at) visit_cell(at->first, at->second);
+        for (auto at = all.end(); at != middle;) --at, visit_pattern(at->first, at->second);
+    for (auto at = all.begin(); at != middle; ++at) visit_pattern(at->first, at->second);
 }
 
 Summary Table::summary() const {
@@ -391,14 +408,7 @@ Summary Table::summary() const {
     made.subnormal = subnormal_;
     made.at_limit = at_limit_;
     const bool narrow = type_->narrow();
-    double least = 0, most = 0;
-    if (narrow)
-        for (std::uint32_t pattern = 0; pattern < patterns_of(*type_); ++pattern) {
-            const double value = value_of(*type_, pattern);
-            if (!std::isfinite(value)) continue;
-            least = std::min(least, value);
-            most = std::max(most, value);
-        }
+    const Decoding* decoding = narrow ? &decoding_of(*type_) : nullptr;
     const auto total = static_cast<double>(count_);
     std::uint64_t tiny = 0;
     double entropy = 0, lost = 0;
@@ -415,12 +425,13 @@ Summary Table::summary() const {
                 tiny += count;
             return;
         }
-        const double value = value_of(*type_, pattern);
+        const Decoded& one = decoding->patterns[pattern];
+        const double value = one.value;
         if (std::isnan(value)) made.nan += count;
-        else if (std::isinf(value)) (value > 0 ? made.posinf : made.neginf) += count;
+        else if (!one.finite) (value > 0 ? made.posinf : made.neginf) += count;
         else if (value == 0) made.zeros += count;
-        else if (subnormal_pattern(*type_, pattern)) made.subnormal += count;
-        if (type_->bits > 1 && value != 0 && (value == least || value == most))
+        if (one.subnormal) made.subnormal += count;
+        if (type_->bits > 1 && value != 0 && (value == decoding->least || value == decoding->most))
             made.at_limit += count;
     });
     if (type_->family == Family::f32 || type_->family == Family::f64)
@@ -432,27 +443,45 @@ Summary Table::summary() const {
 Sums Table::sums() const {
     if (!open_.empty()) return closed().sums();
     if (!type_->narrow()) return sums_;
-    Sums made;
+    // The wholes of one exponent first, in 128 bits: 2^17 to the fourth, 2^16 patterns and counts
+    // of up to 2^43 fit.
+    __extension__ typedef __int128 Wide;
+    struct Level {
+        Wide power[4] = {}, absolute = 0;
+    };
+    std::map<int, Level> levels;
+    const Decoding& decoding = decoding_of(*type_);
+    int at = 0;
+    Level* level = nullptr;
     visit([&](std::uint32_t pattern, std::uint64_t count) {
-        const double value = value_of(*type_, pattern);
-        if (!std::isfinite(value) || value == 0) return;
-        const Number n = Number::whole(count), v = Number::of(value);
-        const Number one = n * v, two = one * v, three = two * v;
-        made.power[0].add(one);
-        made.power[1].add(two);
-        made.power[2].add(three);
-        made.power[3].add(three * v);
-        Number size = one;
-        size.negative = false;
-        made.absolute.add(size);
+        const Decoded& one = decoding.patterns[pattern];
+        if (!one.finite || !one.whole) return;
+        if (!level || at != one.exponent) level = &levels[at = one.exponent];
+        Wide term = static_cast<Wide>(count);
+        level->absolute += term * std::abs(one.whole);
+        for (Wide& power : level->power) power += term *= one.whole;
     });
+    Sums made;
+    const auto put = [](Sum& sum, Wide whole, int exponent) {
+        Wide rest = whole < 0 ? -whole : whole;
+        for (int part = 0; part < 2; ++part, rest >>= 64) {
+            Number number = Number::whole(static_cast<std::uint64_t>(rest));
+            number.negative = whole < 0;
+            number.exponent = exponent + 64 * part;
+            sum.add(number);
+        }
+    };
+    for (const auto& [exponent, one] : levels) {
+        for (int k = 0; k < 4; ++k) put(made.power[k], one.power[k], (k + 1) * exponent);
+        put(made.absolute, one.absolute, exponent);
+    }
     return made;
 }
 
 bool Table::extremes(std::uint64_t& low, std::uint64_t& high) const {
     if (!open_.empty()) return closed().extremes(low, high);
     if (type_->narrow()) {
-        const std::vector<Cell> all = cells();
+        const std::vector<Cell>& all = cells();
         if (all.empty()) return false;
         low = all.front().first;
         high = all.back().last;
@@ -471,8 +500,13 @@ int Table::spare_bits() const {
     return spare;
 }
 
-std::vector<Cell> Table::cells() const {
+const std::vector<Cell>& Table::cells() const {
     if (!open_.empty()) return closed().cells();
+    if (!cells_) cells_ = std::make_shared<const std::vector<Cell>>(make_cells());
+    return *cells_;
+}
+
+std::vector<Cell> Table::make_cells() const {
     std::vector<Cell> made;
     std::uint64_t before = 0;
     const bool narrow = type_->narrow(), doubled = type_->family == Family::f64;
@@ -480,11 +514,12 @@ std::vector<Cell> Table::cells() const {
     const std::uint32_t special = doubled ? 0x7ff0 : 0x7f80;
     const bool only_zeros =
         !narrow && type_->floating() && type_->family != Family::mixed && !summary().subnormal;
+    const Decoding* decoding = narrow ? &decoding_of(*type_) : nullptr;
     visit_in_order([&](std::uint32_t pattern, std::uint64_t count) {
         Cell cell{};
         if (narrow) {
-            const double value = value_of(*type_, pattern);
-            if (!std::isfinite(value)) return;
+            if (!decoding->patterns[pattern].finite) return;
+            const double value = decoding->patterns[pattern].value;
             cell.low = cell.high = value == 0 ? 0 : value;
             cell.first = cell.last = ordered(cell.low);
         } else {

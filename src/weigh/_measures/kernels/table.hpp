@@ -4,7 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "blocks.hpp"
@@ -59,7 +61,7 @@ class Table {
     Summary summary() const;
     Sums sums() const;
     // The finite values' patterns, in the order of their values.
-    std::vector<Cell> cells() const;
+    const std::vector<Cell>& cells() const;
     // The finite values' extremes, as ordered integers; false if there are none.
     bool extremes(std::uint64_t& low, std::uint64_t& high) const;
     // How many of the lowest bits are 0 in every value of a float32 or float64.
@@ -84,8 +86,15 @@ class Table {
     // The values after the last whole block, until more come.
     std::vector<std::uint8_t> open_;
 
-    Table closed() const;
+    // Worked out when first asked for, until the table changes: this table without an open
+    // block, and the patterns in order.
+    mutable std::shared_ptr<const Table> closed_;
+    mutable std::shared_ptr<const std::vector<Cell>> cells_;
+
+    void changed();
+    const Table& closed() const;
     void close();
+    std::vector<Cell> make_cells() const;
     void make_dense();
     void take(Scratch& scratch, bool few);
     void add_sparse(const std::vector<std::uint16_t>& keys, const std::vector<std::uint64_t>& counts);
@@ -94,9 +103,9 @@ class Table {
     template <typename T>
     void add_blocks(const std::uint8_t* bytes, std::size_t count);
     template <typename Visit>
-    void visit(Visit visit) const;
+    void visit(Visit visit_pattern) const;
     template <typename Visit>
-    void visit_in_order(Visit visit) const;
+    void visit_in_order(Visit visit_pattern) const;
     void widen_into(Table& mixed) const;
 };
 

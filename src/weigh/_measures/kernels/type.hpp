@@ -1,12 +1,16 @@
 // The types of number: how the bits of a pattern say which number it is.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace weigh {
 
@@ -98,6 +102,43 @@ inline bool subnormal_pattern(const Type& type, std::uint32_t pattern) {
     if (type.family != Family::small_float || type.specials == Specials::power) return false;
     const std::uint32_t magnitude = pattern & ((1u << (type.bits - 1)) - 1);
     return magnitude && !(magnitude >> type.mantissa_bits);
+}
+
+// What is known of a pattern of a narrow type: its number is whole * 2^exponent.
+struct Decoded {
+    double value = 0;
+    std::int32_t whole = 0;
+    std::int16_t exponent = 0;
+    bool finite = false, subnormal = false;
+};
+
+struct Decoding {
+    std::vector<Decoded> patterns;
+    double least = 0, most = 0;  // the type's extreme finite numbers
+};
+
+// All patterns of a narrow type, worked out once.
+inline const Decoding& decoding_of(const Type& type) {
+    static std::mutex lock;
+    static std::map<const Type*, Decoding> known;
+    const std::lock_guard<std::mutex> guard(lock);
+    Decoding& made = known[&type];
+    if (!made.patterns.empty()) return made;
+    made.patterns.resize(std::size_t{1} << type.bits);
+    for (std::uint32_t pattern = 0; pattern < made.patterns.size(); ++pattern) {
+        Decoded& one = made.patterns[pattern];
+        one.value = value_of(type, pattern);
+        one.finite = std::isfinite(one.value);
+        if (!one.finite) continue;
+        one.subnormal = subnormal_pattern(type, pattern);
+        made.least = std::min(made.least, one.value);
+        made.most = std::max(made.most, one.value);
+        int exponent = 0;
+        // No narrow type has more than 16 bits that count.
+        one.whole = static_cast<std::int32_t>(std::ldexp(std::frexp(one.value, &exponent), 17));
+        one.exponent = static_cast<std::int16_t>(exponent - 17);
+    }
+    return made;
 }
 
 inline float float_of(std::uint32_t bits) {

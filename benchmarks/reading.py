@@ -1,7 +1,7 @@
 """``weigh.stats`` beside plainly reading the same mapped bytes, with the same threads.
 
-``python -m benchmarks.reading RUNS FILE...`` prints JSON: for each file the seconds of reading and of
-measuring, by one and by two threads, in turn; and the private memory that measuring took at most.
+``python -m benchmarks.reading RUNS FILE...`` prints JSON: for each file the seconds of reading and
+of measuring, by one and by two threads, in turn; and the private memory that measuring took.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ _PIECE = 1 << 17  # 64-bit words
 def read(path: Path, threads: int) -> None:
     """Look at every byte of a mapped file."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        words = np.frombuffer(mapped, np.uint64, count=len(mapped) // 8)
-        share = -(-len(words) // threads)
+        _share(mapped, threads)
 
-        def look(first: int) -> None:
-            last = min(first + share, len(words))
-            for at in range(first, last, _PIECE):
-                np.bitwise_or.reduce(words[at : min(at + _PIECE, last)])
 
-        crew = [threading.Thread(target=look, args=(share * i,)) for i in range(threads)]
-        for thread in crew:
-            thread.start()
-        for thread in crew:
-            thread.join()
-        del words
+def _share(mapped: mmap.mmap, threads: int) -> None:
+    words = np.frombuffer(mapped, np.uint64, count=len(mapped) // 8)
+    share = -(-len(words) // threads)
+
+    def look(first: int) -> None:
+        last = min(first + share, len(words))
+        for at in range(first, last, _PIECE):
+            np.bitwise_or.reduce(words[at : min(at + _PIECE, last)])
+
+    crew = [threading.Thread(target=look, args=(share * i,)) for i in range(threads)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
 
 
 def seconds(work: Callable[[], object]) -> float:

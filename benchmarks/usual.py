@@ -1,7 +1,7 @@
-"""What people do today for the statistics of a file: ``python usual.py WAY FILE``, as one writes it.
+"""What people do today for the statistics of a file, as one writes it: ``usual.py WAY FILE``.
 
-Each way gives the same set of answers for every tensor, as far as it can: counts of NaN, infinities
-and zeros, extremes, mean, deviation, root mean square, norms, skewness, kurtosis, nine quantiles
+Each way gives the same set of answers for every tensor, as far as it can: counts of NaN,
+infinities and zeros, extremes, mean, deviation, root mean square, norms, skewness, kurtosis, nine quantiles
 and the entropy of the values.
 """
 

@@ -11,6 +11,9 @@ from weigh._measures.table import Table
 Pieces = Callable[[], Iterable[tuple[memoryview, int]]]
 """Gives all values again: bytes, and how many values they are."""
 
+_FEW = 1 << 16
+"""So many values of the patterns in question are kept rather than counted again."""
+
 
 def exact_ranks(
     table: Table, n: int, quantiles: Sequence[float], again: Pieces
@@ -31,14 +34,19 @@ def exact_ranks(
     ranks = sorted({rank for q in quantiles for rank in ranks_of(q, n)[:2]})
     found: dict[int, float] = {}
     open_ranks: dict[int, tuple[int, int, int]] = {}
-    for rank, (value, exact, first, last, inner, _) in zip(ranks, table.places(ranks), strict=True):
+    sizes: dict[int, int] = {}
+    for rank, (value, exact, first, last, inner, size) in zip(
+        ranks, table.places(ranks), strict=True
+    ):
         if exact:
             found[rank] = value
         else:
             open_ranks[rank] = (first, last, inner)
+            sizes[first] = size
+    few = sum(sizes.values()) <= _FEW
     while open_ranks:
         ranges = sorted({(first, last) for first, last, _ in open_ranks.values()})
-        refiner = Refiner(table.dtype, ranges)
+        refiner = Refiner(table.dtype, ranges, few)
         for buffer, count in again():
             refiner.add(buffer, count)
         narrower: dict[int, tuple[int, int, int]] = {}

@@ -204,12 +204,13 @@ NB_MODULE(_kernels, m) {
              });
 
     nb::class_<Refiner>(m, "Refiner")
-        .def(nb::init<const std::string&, std::vector<std::pair<std::uint64_t, std::uint64_t>>>(),
-             "dtype"_a, "ranges"_a)
+        .def(nb::init<const std::string&, std::vector<std::pair<std::uint64_t, std::uint64_t>>,
+                      bool>(),
+             "dtype"_a, "ranges"_a, "few"_a)
         .def("add", &weigh::add<Refiner>, "buffer"_a, "count"_a)
         .def("merge", &Refiner::merge, "other"_a)
         .def("find",
-             [](const Refiner& self, std::size_t which, std::uint64_t rank) {
+             [](Refiner& self, std::size_t which, std::uint64_t rank) {
                  const Refiner::Found found = self.find(which, rank);
                  return std::make_tuple(found.first, found.last, found.rank, found.count);
              },

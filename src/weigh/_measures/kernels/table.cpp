@@ -749,8 +749,8 @@ Table Table::of_state(const std::string& state) {
 }
 
 Refiner::Refiner(const std::string& type,
-                 std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges)
-    : type_(&type_named(type)), ranges_(std::move(ranges)), touched_(patterns, 0) {
+                 std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges, bool few)
+    : type_(&type_named(type)), ranges_(std::move(ranges)), few_(few), touched_(patterns, 0) {
     if (type_->narrow() || type_->family == Family::mixed)
         throw std::invalid_argument("values of this type need no second look");
     const int drop = type_->bits - 16;
@@ -762,7 +762,7 @@ Refiner::Refiner(const std::string& type,
         int shift = 0;
         while (((last - first) >> shift) >= patterns) ++shift;
         shifts_.push_back(shift);
-        counts_.emplace_back(((last - first) >> shift) + 1, 0);
+        counts_.emplace_back(few ? 0 : ((last - first) >> shift) + 1, 0);
         for (std::uint64_t top = first >> drop; top <= last >> drop; ++top) touched_[top] = 1;
     }
 }
@@ -794,7 +794,10 @@ void Refiner::add_values(const std::uint8_t* bytes, std::size_t count) {
         if (!touched_[key >> drop]) continue;
         for (std::size_t which = 0; which < ranges_.size(); ++which) {
             if (key > ranges_[which].second) continue;
-            if (key >= ranges_[which].first)
+            if (key < ranges_[which].first) break;
+            if (few_)
+                counts_[which].push_back(key);
+            else
                 ++counts_[which][(key - ranges_[which].first) >> shifts_[which]];
             break;
         }
@@ -802,14 +805,20 @@ void Refiner::add_values(const std::uint8_t* bytes, std::size_t count) {
 }
 
 void Refiner::merge(const Refiner& other) {
-    if (type_ != other.type_ || ranges_ != other.ranges_)
+    if (type_ != other.type_ || ranges_ != other.ranges_ || few_ || other.few_)
         throw std::invalid_argument("these refiners look at different ranges");
     for (std::size_t i = 0; i < counts_.size(); ++i)
         for (std::size_t j = 0; j < counts_[i].size(); ++j) counts_[i][j] += other.counts_[i][j];
 }
 
-Refiner::Found Refiner::find(std::size_t which, std::uint64_t rank) const {
-    const std::vector<std::uint64_t>& counts = counts_.at(which);
+Refiner::Found Refiner::find(std::size_t which, std::uint64_t rank) {
+    std::vector<std::uint64_t>& counts = counts_.at(which);
+    if (few_) {
+        if (rank >= counts.size()) throw std::out_of_range("there are not so many values");
+        std::nth_element(counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(rank),
+                         counts.end());
+        return {counts[rank], counts[rank], 0, 1};
+    }
     std::uint64_t before = 0;
     for (std::size_t i = 0; i < counts.size(); ++i) {
         if (rank < before + counts[i]) {

@@ -112,11 +112,13 @@ class Table {
 // The number that an ordered integer of a wide type stands for.
 double number_of(const Type& type, std::uint64_t ordered_key);
 
-// A second look at values whose patterns are known: counts those of some ranges more finely.
+// A second look at values whose patterns are known: counts those of some ranges more finely, or,
+// where they are few, keeps them.
 class Refiner {
    public:
     // Ranges of ordered integers, both ends in, apart from each other and in order.
-    Refiner(const std::string& type, std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges);
+    Refiner(const std::string& type, std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges,
+            bool few);
 
     void add(const std::uint8_t* bytes, std::size_t size, std::size_t count);
     void merge(const Refiner& other);
@@ -126,12 +128,14 @@ class Refiner {
     struct Found {
         std::uint64_t first, last, rank, count;
     };
-    Found find(std::size_t which, std::uint64_t rank) const;
+    Found find(std::size_t which, std::uint64_t rank);
 
    private:
     const Type* type_;
     std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges_;
     std::vector<int> shifts_;
+    bool few_;
+    // The counts of a range's parts; or, of few values, these themselves.
     std::vector<std::vector<std::uint64_t>> counts_;
     std::vector<std::uint8_t> touched_;  // by the top 16 bits: whether any range is there
 

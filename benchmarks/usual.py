@@ -1,8 +1,8 @@
 """What people do today for the statistics of a file, as one writes it: ``usual.py WAY FILE``.
 
 Each way gives the same set of answers for every tensor, as far as it can: counts of NaN,
-infinities and zeros, extremes, mean, deviation, root mean square, norms, skewness, kurtosis, nine quantiles
-and the entropy of the values.
+infinities and zeros, extremes, mean, deviation, root mean square, norms, skewness, kurtosis,
+nine quantiles and the entropy of the values.
 """
 
 from __future__ import annotations

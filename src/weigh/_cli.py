@@ -183,12 +183,13 @@ def explain(source: str, name: str, *, as_json: bool) -> None:
 @click.option(
     "--threads", type=click.IntRange(1), help="How many threads; one a processor if left out."
 )
+@click.option("--no-cache", is_flag=True, help="Measure again what was measured before.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a line of CSV for each row.")
 @click.option(
     "--parquet", type=click.Path(), metavar="FILE", help="Also write the rows into a Parquet file."
 )
 @_JSON
-def stats(*, as_json: bool, as_csv: bool, threads: int | None, **asked: Any) -> int:
+def stats(*, as_json: bool, as_csv: bool, no_cache: bool, threads: int | None, **asked: Any) -> int:
     """Measure every value: exact statistics of each tensor, and in total.
 
     PATTERN selects tensors, as for show. Every value is read once; what is finite counts, and
@@ -207,7 +208,7 @@ def stats(*, as_json: bool, as_csv: bool, threads: int | None, **asked: Any) -> 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv do not go together")
     form = "json" if as_json else "csv" if as_csv else "text"
-    return run(Request(threads=threads or 0, form=form, **asked))
+    return run(Request(threads=threads or 0, form=form, cache=not no_cache, **asked))
 
 
 @weigh.command()

@@ -20,6 +20,7 @@ class PatternTable:
         absolute: float,
         scale: int = 0,
     ) -> None: ...
+    def add_sums_of(self, buffer: Buffer, count: int) -> None: ...
     def add_found(
         self,
         count: int,

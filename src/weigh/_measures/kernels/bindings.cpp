@@ -42,6 +42,25 @@ void add(Counter& counter, nb::handle buffer, std::size_t count) {
 }
 
 
+// Adds the sums of one block, and counts nothing.
+void add_sums_of(Table& table, nb::handle buffer, std::size_t count) {
+    const Bytes bytes(buffer);
+    const auto width = static_cast<std::size_t>(table.type().bytes());
+    if (count > block_values || count * width > bytes.size())
+        throw std::invalid_argument("this is no block of values");
+    Block block;
+    if (table.type().family == Family::f32) {
+        Range<float> range;
+        measure_block(reinterpret_cast<const float*>(bytes.data()), count, block, range, nullptr);
+    } else if (table.type().family == Family::f64) {
+        Range<double> range;
+        measure_block(reinterpret_cast<const double*>(bytes.data()), count, block, range, nullptr);
+    } else {
+        throw std::invalid_argument("only of floats sums are made");
+    }
+    table.add_block(block);
+}
+
 // The number of an ordered integer, exactly: an int for integers, else a float.
 nb::object python_number(const Table& table, std::uint64_t key) {
     const Type& type = table.type();
@@ -140,6 +159,7 @@ NB_MODULE(_kernels, m) {
              },
              "finite"_a, "pivot"_a, "sum1"_a, "sum2"_a, "sum3"_a, "sum4"_a, "absolute"_a,
              "scale"_a = 0)
+        .def("add_sums_of", &weigh::add_sums_of, "buffer"_a, "count"_a)
         .def("add_found", &Table::add_found, "count"_a, "nan"_a, "posinf"_a, "neginf"_a, "zeros"_a,
              "at_limit"_a, "low"_a, "high"_a, "bits"_a)
         .def("merge", &Table::merge, "other"_a)

@@ -18,6 +18,13 @@ std::size_t patterns_of(const Type& type) {
     return type.narrow() ? std::size_t{1} << std::max(type.bits, 1) : patterns;
 }
 
+void check_size(const Type& type, std::size_t size, std::size_t count) {
+    // Divided, not multiplied: a product may be too large for its type.
+    const bool fits = type.packed ? count / 2 + count % 2 <= size
+                                  : count <= size / static_cast<std::size_t>(type.bytes());
+    if (!fits) throw std::invalid_argument("there are fewer bytes than the values take");
+}
+
 template <typename T>
 std::uint64_t count_equal(const T* values, std::size_t count, T wanted) {
     std::uint64_t found = 0;
@@ -83,10 +90,9 @@ void Table::changed() {
 
 void Table::add(const std::uint8_t* bytes, std::size_t size, std::size_t count) {
     changed();
-    const std::size_t needed =
-        type_->packed ? (count + 1) / 2 : count * static_cast<std::size_t>(type_->bytes());
     if (type_->family == Family::mixed) throw std::invalid_argument("a mixed table only merges");
-    if (needed > size) throw std::invalid_argument("there are fewer bytes than the values take");
+    check_size(*type_, size, count);
+    const std::size_t needed = count * static_cast<std::size_t>(type_->bytes());
     if (type_->narrow()) {
         count_ += count;
         add_narrow(bytes, count);
@@ -506,14 +512,51 @@ const std::vector<Cell>& Table::cells() const {
     return *cells_;
 }
 
+// The ordered integers, first and last, that the values of a wide type's pattern can be. `fine`
+// are the bits below a pattern's 16 that can be set.
+static std::pair<std::uint64_t, std::uint64_t> keys_of(const Type& type, std::uint32_t pattern,
+                                                       std::uint64_t fine) {
+    const bool negative = pattern & 0x8000;
+    const std::uint64_t magnitude = pattern & 0x7fff;
+    if (type.floating()) {
+        const bool doubled = type.family == Family::f64;
+        const auto key = [&](std::uint64_t low_bits) {
+            const std::uint64_t bits = magnitude << (doubled ? 48 : 16) | low_bits;
+            if (doubled) return ordered(double_of(bits | static_cast<std::uint64_t>(negative) << 63));
+            const auto single = static_cast<std::uint32_t>(bits) | (negative ? 0x80000000u : 0u);
+            if (type.family == Family::f32) return ordered(float_of(single));
+            // Doubles beyond a float32 are counted as its largest.
+            if (low_bits && magnitude == 0x7f7f) {
+                const double most = std::numeric_limits<double>::max();
+                return ordered(negative ? -most : most);
+            }
+            return ordered(static_cast<double>(float_of(single)));
+        };
+        return negative ? std::make_pair(key(fine), key(0)) : std::make_pair(key(0), key(fine));
+    }
+    // In whole numbers throughout: doubles have not all those of 64 bits.
+    const std::uint64_t zero = type.family == Family::sint ? 1ull << (type.bits - 1) : 0;
+    const std::uint64_t end = type.bits == 64 ? ~0ull : 0xffffffffull;
+    if (!magnitude) return {zero, zero};
+    const int exponent = static_cast<int>(magnitude >> 7) - 127;
+    if (exponent < 0 || exponent > 63) return {zero, zero};  // only in damaged tables
+    const std::uint64_t mantissa = 128 | (magnitude & 0x7f);
+    const std::uint64_t near = exponent < 7 ? mantissa >> (7 - exponent) : mantissa << (exponent - 7);
+    const std::uint64_t far = exponent < 7 ? near : near + ((1ull << (exponent - 7)) - 1);
+    if (negative) return {zero - std::min(far, zero), zero - std::min(near, zero)};
+    return {zero + std::min(near, end - zero), zero + std::min(far, end - zero)};
+}
+
 std::vector<Cell> Table::make_cells() const {
     std::vector<Cell> made;
     std::uint64_t before = 0;
     const bool narrow = type_->narrow(), doubled = type_->family == Family::f64;
-    const bool whole = narrow || spare_bits() >= type_->bits - 16;
     const std::uint32_t special = doubled ? 0x7ff0 : 0x7f80;
-    const bool only_zeros =
-        !narrow && type_->floating() && type_->family != Family::mixed && !summary().subnormal;
+    const bool only_zeros = type_->floating() && type_->family != Family::mixed && !narrow &&
+                            !summary().subnormal;
+    const std::uint64_t fine = narrow || spare_bits() >= type_->bits - 16 ? 0
+                               : doubled                                  ? 0xffffffffffffull
+                                                                          : 0xffff;
     const Decoding* decoding = narrow ? &decoding_of(*type_) : nullptr;
     visit_in_order([&](std::uint32_t pattern, std::uint64_t count) {
         Cell cell{};
@@ -524,66 +567,21 @@ std::vector<Cell> Table::make_cells() const {
             cell.first = cell.last = ordered(cell.low);
         } else {
             const std::uint32_t magnitude = pattern & 0x7fff;
-            const bool negative = pattern & 0x8000;
             if (type_->floating() && magnitude >= special) return;
-            double near, far;
-            if (!type_->floating()) {
-                const int exponent = static_cast<int>(magnitude >> 7) - 127;
-                const double unit = std::ldexp(1.0, exponent - 7);
-                near = magnitude ? unit * (128 + (magnitude & 0x7f)) : 0;
-                far = magnitude && exponent > 7 ? near + unit - 1 : near;
-            } else if (doubled) {
-                near = double_of(static_cast<std::uint64_t>(magnitude) << 48);
-                far = double_of((static_cast<std::uint64_t>(magnitude) << 48) |
-                                (whole ? 0 : 0xffffffffffffull));
-            } else {
-                near = float_of(magnitude << 16);
-                far = float_of((magnitude << 16) | (whole ? 0 : 0xffffu));
-            }
-            if (!magnitude && only_zeros) far = near;
-            cell.low = negative ? -far : near;
-            cell.high = negative ? -near : far;
+            const auto [first, last] =
+                keys_of(*type_, pattern, !magnitude && only_zeros ? 0 : fine);
+            // No value is beyond the extremes.
+            cell.first = std::max(first, low_);
+            cell.last = std::max(cell.first, std::min(last, high_));
+            // There is no -0 among the answers.
+            cell.low = number_of(*type_, cell.first) + 0.0;
+            cell.high = number_of(*type_, cell.last) + 0.0;
         }
         cell.count = count;
         cell.before = before;
         before += count;
         made.push_back(cell);
     });
-    if (narrow || made.empty() || low_ > high_) return made;
-    // No value is beyond the extremes.
-    const double least = number_of(*type_, low_), most = number_of(*type_, high_);
-    for (Cell& cell : made) {
-        cell.low = std::max(cell.low, least);
-        cell.high = std::max(cell.low, std::min(cell.high, most));
-        const auto ends = [&cell](auto kind) {
-            using T = decltype(kind);
-            // The largest integers of 64 bits are rounded up as doubles, beyond their type.
-            const auto end = [](double value) {
-                if (std::is_integral<T>::value &&
-                    value >= static_cast<double>(std::numeric_limits<T>::max()))
-                    return ordered(std::numeric_limits<T>::max());
-                return ordered(static_cast<T>(value));
-            };
-            cell.first = end(cell.low);
-            cell.last = end(cell.high);
-        };
-        switch (type_->family) {
-            case Family::f32:
-                ends(float{});
-                break;
-            case Family::sint:
-                type_->bits == 32 ? ends(std::int32_t{}) : ends(std::int64_t{});
-                break;
-            case Family::uint:
-                type_->bits == 32 ? ends(std::uint32_t{}) : ends(std::uint64_t{});
-                break;
-            default:
-                ends(double{});
-        }
-        // There is no -0 among the answers.
-        cell.low += 0.0;
-        cell.high += 0.0;
-    }
     return made;
 }
 
@@ -678,7 +676,7 @@ class Reader {
         Sum::Plain plain;
         plain.exponent = get<std::int32_t>();
         // Products of four doubles reach from 2^-4296 to 2^4096, and counts add 64 bits.
-        if (plain.exponent % 32 || std::abs(plain.exponent) > 8192) bad();
+        if (plain.exponent % 32 || plain.exponent < -8192 || plain.exponent > 8192) bad();
         const auto digits = get<std::uint32_t>();
         if (digits > 512) bad();
         for (std::uint32_t i = 0; i < digits; ++i) plain.digits.push_back(get<std::uint32_t>());
@@ -723,6 +721,32 @@ std::string Table::state() const {
     return out.made;
 }
 
+// Whether the counts agree with each other: others would be told of ranks that are not there.
+bool Table::consistent() const {
+    std::uint64_t left = count_, special = 0;
+    bool fits = true;
+    const std::uint32_t first = type_->family == Family::f64 ? 0x7ff0 : 0x7f80;
+    visit([&](std::uint32_t pattern, std::uint64_t count) {
+        fits = fits && count <= left;
+        left -= count;
+        if (!type_->narrow() && type_->floating() && (pattern & 0x7fff) >= first) special += count;
+    });
+    if (!fits || left) return false;
+    for (const std::uint64_t part : {nan_, posinf_, neginf_}) {
+        fits = fits && part <= special;
+        special -= part;
+    }
+    if (!fits || special) return false;
+    if (type_->narrow())
+        return !zeros_ && !subnormal_ && !at_limit_ && low_ == ~0ull && !high_ && !bits_;
+    const std::uint64_t finite = count_ - nan_ - posinf_ - neginf_;
+    const std::uint64_t end = type_->bits == 32 && type_->family != Family::mixed ? ~0u : ~0ull;
+    return finite ? low_ <= high_ && high_ <= end && std::isfinite(number_of(*type_, low_)) &&
+                        std::isfinite(number_of(*type_, high_)) && zeros_ <= finite &&
+                        at_limit_ <= finite && subnormal_ <= finite - zeros_
+                  : low_ == ~0ull && !high_ && !zeros_ && !at_limit_ && !subnormal_;
+}
+
 Table Table::of_state(const std::string& state) {
     Reader in(state);
     Table made(in.get_text(in.get<std::uint8_t>()));
@@ -745,6 +769,7 @@ Table Table::of_state(const std::string& state) {
     }
     in.end();
     made.add_sparse(keys, counts);
+    if (!made.consistent()) Reader::bad();
     return made;
 }
 
@@ -768,8 +793,7 @@ Refiner::Refiner(const std::string& type,
 }
 
 void Refiner::add(const std::uint8_t* bytes, std::size_t size, std::size_t count) {
-    if (count * static_cast<std::size_t>(type_->bytes()) > size)
-        throw std::invalid_argument("there are fewer bytes than the values take");
+    check_size(*type_, size, count);
     switch (type_->family) {
         case Family::f32:
             return add_values<float>(bytes, count);

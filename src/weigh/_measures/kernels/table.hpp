@@ -95,6 +95,7 @@ class Table {
     const Table& closed() const;
     void close();
     std::vector<Cell> make_cells() const;
+    bool consistent() const;
     void make_dense();
     void take(Scratch& scratch, bool few);
     void add_sparse(const std::vector<std::uint16_t>& keys, const std::vector<std::uint64_t>& counts);

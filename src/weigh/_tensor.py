@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from math import inf, prod
+from math import gcd, inf, prod
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -335,7 +335,9 @@ class _Slice:
     def raw(self, start: int, stop: int) -> memoryview | None:
         first = self.region.run_in(self.whole.shape or ())
         given = getattr(self.whole, "raw", None)
-        if first is None or given is None or self.dtype.bits % 8:
+        block, bits = self.dtype.block, self.dtype.bits
+        unit = block if block > 1 else 8 // gcd(8, bits)  # values that take whole bytes
+        if first is None or given is None or first % unit or prod(self.shape) % unit:
             return None
         found: memoryview | None = given(first + start, first + stop)
         return found

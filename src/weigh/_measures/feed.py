@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from weigh._dtypes import DTYPES, DType
+from weigh._errors import ValuesError
 from weigh._facts import Values
 from weigh._index import Region
 from weigh._record import record
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 22
 """Numbers in a piece: a whole number of the blocks in which sums are made (16,384)."""
+
+_REPEATED = 1 << 28
 
 _COUNTED_AS = {
     "complex32": ("float16", 2), "complex64": ("float32", 2), "complex128": ("float64", 2),
@@ -56,7 +59,7 @@ def stored_feed(values: Values) -> Feed:
     name, parts = _COUNTED_AS.get(dtype.name, (dtype.name, 1))
     count = prod(shape) * parts
     raw = getattr(values, "raw", None)
-    if raw is not None and raw(0, 0) is not None and dtype.bits != 6:
+    if raw is not None and raw(0, 0) is not None and (dtype.block > 1 or dtype.bits != 6):
         unit = dtype.size_of(dtype.block) if dtype.block > 1 else 1
         if dtype.block > 1:
             name, count = "uint8", dtype.size_of(count)
@@ -79,10 +82,25 @@ def stored_feed(values: Values) -> Feed:
 
 def _read(values: Values, dtype: DType) -> Iterator[tuple[memoryview, int]]:
     """Read values box by box, in order, and turn them into what is counted."""
+    refuse_repetition(values)
     for region in boxes(values.shape or (), PIECE):
         array = values.read(region)
         numbers = array.size * (2 if dtype.family == "complex" else 1)
         yield bytes_of(encoded(array, dtype)), numbers
+
+
+def refuse_repetition(values: Values) -> None:
+    """Refuse to count for days what is huge only because few stored values are repeated.
+
+    The limits are those within which such values are read.
+
+    Raises:
+        ValuesError: there are more than 2^28, and over four times as many as are stored.
+    """
+    count, extent = prod(values.shape or ()), values.extent
+    stored = count if extent is None else extent.storage_bytes * 8 // values.dtype.bits
+    if count > _REPEATED and count > 4 * stored:
+        raise ValuesError(f"this would repeat {stored:,} stored values into {count:,}")
 
 
 def boxes(shape: tuple[int, ...], most: int) -> Iterator[Region]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from weigh._errors import UnknownNameError
+from weigh._errors import UnknownNameError, ValuesError
 from weigh._index import Region
-from weigh._measures.feed import PIECE, bytes_of, encoded, feed_of
+from weigh._measures.feed import PIECE, bytes_of, encoded, feed_of, refuse_repetition
 from weigh._measures.measure import SMALL, Measured, Options
-from weigh._measures.refine import exact_ranks
+from weigh._measures.refine import Pieces, exact_ranks
 from weigh._measures.table import Table
 from weigh._model import Tensor
 from weigh._names import did_you_mean
@@ -63,13 +63,13 @@ def measure_positions(tensor: Tensor, axis: int, options: Options) -> Iterator[M
     for at, pieces in _positions(tensor, axis):
         name = feed_of(tensor.values).dtype
         table = Table(name)
-        for buffer, count in pieces:
+        for buffer, count in pieces():
             table.add(buffer, count)
         exact: dict[int, float] = {}
         if options.exact or (tensor.count or 0) <= SMALL:
             found = table.summary()
             finite = found[0] - found[1] - found[2] - found[3]
-            exact = exact_ranks(table, finite, options.quantiles, pieces.copy)
+            exact = exact_ranks(table, finite, options.quantiles, pieces)
         yield Measured(_at(tensor, axis, at), table, exact=exact)
     if options.progress is not None:
         options.progress(tensor.bytes or 0)
@@ -80,14 +80,17 @@ def _at(tensor: Tensor, axis: int, at: int) -> Tensor:
     return tensor[index]
 
 
-def _positions(tensor: Tensor, axis: int) -> Iterator[tuple[int, list[tuple[memoryview, int]]]]:
-    """Give the numbers at each position of an axis, in pieces."""
-    shape = tensor.shape or ()
+def _positions(tensor: Tensor, axis: int) -> Iterator[tuple[int, Pieces]]:
+    """Give what reads the numbers at each position of an axis."""
+    if tensor.shape is None:
+        raise ValuesError(f"{tensor.name} has no values before the layer's first input")
+    shape = tensor.shape
+    refuse_repetition(tensor.values)
     size, count = shape[axis], tensor.count or 0
     each = count // size if size else 0
     if axis == 0 or each > PIECE:
         for at in range(size):
-            yield at, list(feed_of(_at(tensor, axis, at).values).pieces())
+            yield at, feed_of(_at(tensor, axis, at).values).pieces
         return
     import numpy as np  # the values lie apart, and are brought together by it
 
@@ -100,4 +103,5 @@ def _positions(tensor: Tensor, axis: int) -> Iterator[tuple[int, list[tuple[memo
         for offset, box in enumerate(np.moveaxis(values, axis, 0)):
             codes = np.ascontiguousarray(box)
             codes = codes if dequantized else encoded(codes, tensor.dtype)
-            yield first + offset, [(bytes_of(codes), box.size * parts)]
+            piece = (bytes_of(codes), box.size * parts)
+            yield first + offset, (piece,).__iter__

@@ -109,10 +109,18 @@ def _by_place(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [tensors[at] for _, _, at in sorted(places)]
 
 
-def _measured(tensor: Tensor, options: Options) -> Measured:
-    """Measure a whole tensor in this thread."""
+class _StoppedError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def _go_on() -> None:
+    """Do not stop."""
+
+
+def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = _go_on) -> Measured:
+    """Measure a whole tensor in this thread; ``heed`` may raise between pieces."""
     try:
-        feed = _feed(tensor)
+        feed = _feed(tensor, heed)
         table = Table(feed.dtype)
         for buffer, count in feed.pieces():
             table.add(buffer, count)
@@ -122,10 +130,17 @@ def _measured(tensor: Tensor, options: Options) -> Measured:
         return Measured(tensor, None, problem=str(error))
 
 
-def _feed(tensor: Tensor) -> Feed:
+def _feed(tensor: Tensor, heed: Callable[[], None]) -> Feed:
     if tensor.shape is None:
         raise ValuesError(f"{tensor.name} has no values before the layer's first input")
-    return feed_of(tensor.values)
+    feed = feed_of(tensor.values)
+
+    def pieces() -> Iterator[tuple[memoryview, int]]:
+        for piece in feed.pieces():
+            heed()
+            yield piece
+
+    return Feed(feed.dtype, feed.count, feed.piece, pieces)
 
 
 def _finished(tensor: Tensor, feed: Feed, table: Table, options: Options) -> Measured:
@@ -157,6 +172,7 @@ class _Job:
         self.tensor, self.feed = tensor, feed
         self.table = Table(feed.dtype)
         self.left = feed.count
+        self.problem = ""
 
 
 class _Crew:
@@ -209,7 +225,9 @@ class _Crew:
                     table = Table(job.feed.dtype)
                     counted = self._count(table, taken)
                 else:
-                    self._done.put(_measured(taken, self._options))
+                    self._done.put(_measured(taken, self._options, self._heed))
+        except _StoppedError:
+            pass
         except BaseException as error:
             self._done.put(error)
         self._done.put(None)
@@ -224,7 +242,7 @@ class _Crew:
                 if (tensor.count or 0) <= PIECE:
                     return tensor
                 try:
-                    feed = _feed(tensor)
+                    feed = _feed(tensor, self._heed)
                 except (ValuesError, UnsupportedError):
                     return tensor
                 if feed.piece is None:
@@ -238,7 +256,10 @@ class _Crew:
         job, start = taken
         feed, stop = job.feed, min(taken[1] + PIECE, job.feed.count)
         assert feed.piece is not None  # jobs are made of feeds that have it
-        table.add(feed.piece(start, stop), stop - start)
+        try:
+            table.add(feed.piece(start, stop), stop - start)
+        except (ValuesError, UnsupportedError) as error:
+            job.problem = job.problem or str(error)
         _tell(self._options, job.tensor, feed, stop - start)
         return stop - start
 
@@ -248,4 +269,16 @@ class _Crew:
             job.left -= counted
             whole = not job.left
         if whole:
-            self._done.put(_finished(job.tensor, job.feed, job.table, self._options))
+            self._done.put(self._outcome(job))
+
+    def _outcome(self, job: _Job) -> Measured:
+        if not job.problem:
+            try:
+                return _finished(job.tensor, job.feed, job.table, self._options)
+            except (ValuesError, UnsupportedError) as error:
+                job.problem = str(error)
+        return Measured(job.tensor, None, problem=job.problem)
+
+    def _heed(self) -> None:
+        if self._stopped:
+            raise _StoppedError

@@ -180,7 +180,9 @@ class Collector:
         if len(self._totals) > 1:
             for table in self._totals.values():
                 total.merge(table)
-        rows = self._group_rows() if self._by and not self._axis else self._tensor_rows()
+        rows = self._tensor_rows()
+        if self._by and not self._axis:
+            rows = [*self._group_rows(), *(row for row in rows if row.problem)]
         missing = any(tensor.name not in self._rows for tensor in self.tensors)
         name = "(all parameters)" if self._parameters else "(all tensors)"
         return StatisticsReport(
@@ -196,9 +198,9 @@ class Collector:
         tensor, table = measured.tensor, measured.table
         self._rows[tensor.name] = []
         self._add_total(tensor, table)
-        if not self._by:
+        if not self._by or table is None:
             self._rows[tensor.name].append(self._row(measured, tensor.name))
-        elif table is not None:
+        else:
             key = group_of(tensor, self._by, self._kinds)
             before, count = self._groups.get(key, (None, 0))
             self._groups[key] = (table if before is None else before + table, count + 1)

@@ -196,6 +196,16 @@ def _ratio(above: int, below: int, exponent: int) -> float:
         return math.inf if above > 0 else -math.inf
 
 
+def quantile_key(quantile: float) -> str:
+    """Name a quantile as briefly as tells it from every other.
+
+    Examples:
+        >>> quantile_key(0.25), quantile_key(1.0), quantile_key(0.1234567891)
+        ('0.25', '1', '0.1234567891')
+    """
+    return repr(float(quantile)).removesuffix(".0")
+
+
 def ranks_of(quantile: float, n: int) -> tuple[int, int, float]:
     """Say between which ranks of ``n`` values a quantile lies, and how far towards the second.
 
@@ -223,11 +233,13 @@ def quantiles_of(
     found |= {rank: (value, True) for rank, value in exact.items()}
     values = {}
     for quantile, (low, high, share) in between.items():
-        values[f"{quantile:g}"] = _between(found[low][0], found[high][0], share)
+        values[quantile_key(quantile)] = _between(found[low][0], found[high][0], share)
     return values, all(found[rank][1] for rank in ranks)
 
 
 def _between(low: float, high: float, share: float) -> float:
     """Go from one number to another, as NumPy does: never beyond either."""
     step = high - low
+    if math.isinf(step):  # of numbers near the largest there are
+        return low * (1 - share) + high * share
     return high - step * (1 - share) if share >= 0.5 else low + step * share

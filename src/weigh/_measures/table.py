@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Self
+from zlib import crc32
 
 from weigh._measures._kernels import PatternTable
 
@@ -52,15 +53,19 @@ class Table(PatternTable):
 
     def to_bytes(self) -> bytes:
         """Give all that the table holds as bytes, the same for tables of the same values."""
-        return self.__getstate__()
+        state = self.__getstate__()
+        return state + crc32(state).to_bytes(4, "little")
 
     @classmethod
     def from_bytes(cls, state: bytes) -> Self:
         """Make the table again that ``to_bytes`` gave.
 
         Raises:
-            ValueError: these are not such bytes.
+            ValueError: these are not such bytes, or they are damaged.
         """
+        state, check = state[:-4], state[-4:]
+        if crc32(state) != int.from_bytes(check, "little"):
+            raise ValueError("these bytes are not the state of a table")
         made = cls.__new__(cls)
         made.__setstate__(state)
         return made

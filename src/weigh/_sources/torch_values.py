@@ -225,7 +225,8 @@ class TorchValues:
     def raw(self, start: int, stop: int) -> memoryview | None:
         """Give the bytes of a run of values where they lie; see ``LyingValues.raw``.
 
-        The tensor must lie in this machine's memory, end to end. One whose memory is shared
+        The tensor must lie in this machine's memory, end to end. Of a quantized one they are the
+        integers that are stored. One whose memory is shared
         until somebody writes to it is read by copies, since asking for its address ends that.
         """
         if not self._plain:
@@ -236,15 +237,24 @@ class TorchValues:
                 self._is_lazy()
                 or tensor.device.type != "cpu"
                 or tensor.layout is not torch.strided
-                or tensor.is_quantized
                 or not tensor.is_contiguous()
                 or tensor.is_neg()
                 or tensor.is_conj()
                 or torch._C._is_cow_tensor(tensor)
             ):
                 return None
+            import numpy as np
+
             with torch.no_grad():
-                whole = tensor.detach().reshape(-1).view(torch.uint8).numpy()
+                if tensor.is_quantized:  # its integers, which no view of it shows
+                    begin = tensor.storage_offset() * self.dtype.bits // 8
+                    size = self.dtype.size_of(tensor.numel())
+                    plain = torch.empty(0, dtype=torch.uint8, device="cpu")
+                    plain.set_(tensor.untyped_storage(), begin, (size,))
+                else:
+                    plain = tensor.detach().reshape(-1).view(torch.uint8)
+                # Tensor.numpy() would forbid the owner to resize the storage ever after.
+                whole: Any = np.from_dlpack(plain)
         first, last = start * self.dtype.bits // 8, self.dtype.size_of(stop)
         return memoryview(whole)[first:last].toreadonly()
 

@@ -7,7 +7,7 @@ from math import isfinite, log10
 
 from weigh._errors import UnknownNameError, printable
 from weigh._measures.report import StatisticsReport, StatisticsRow
-from weigh._measures.statistics import Statistics
+from weigh._measures.statistics import Statistics, quantile_key
 from weigh._names import did_you_mean
 from weigh._record import record
 from weigh._views.document import Column, Document, Note, Part, Table
@@ -114,7 +114,7 @@ def check_key(key: str, quantiles: Sequence[float]) -> None:
     Raises:
         UnknownNameError: there is none of that name.
     """
-    known = [*KEYS, *(f"q{quantile:g}" for quantile in quantiles)]
+    known = [*KEYS, *(f"q{quantile_key(quantile)}" for quantile in quantiles)]
     if key not in known:
         do = did_you_mean(key, known) or f"There are: {', '.join(known)}."
         raise UnknownNameError(f"rows cannot be sorted by {key!r}", do=do)

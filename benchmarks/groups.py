@@ -168,7 +168,7 @@ def stats(settings: Settings) -> Iterator[Row]:
 def _against(way: str, path: Path, settings: Settings, most_ratio: float | None) -> Iterator[Row]:
     if way not in ("torch", "numpy") and find_spec(way.replace("-", "_")) is None:
         return
-    ours: Command = [WEIGH, "stats", path, "--json"]
+    ours: Command = [WEIGH, "stats", path, "--json", "--no-cache"]
     theirs: Command = [PYTHON, "-P", USUAL, way, path]
     name = f"stats of {path.name}"
     yield from _rows("stats", name, way, ours, theirs, settings, most_ratio=most_ratio)

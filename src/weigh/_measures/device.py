@@ -76,8 +76,8 @@ def _add_wide(torch: Any, table: Table, part: Any) -> None:
     low = torch.where(finite, part, torch.inf).min().item()
     high = torch.where(finite, part, -torch.inf).max().item()
     set_bits = _any_bits(torch, bits) & (0xFFFFFFFF if single else 2**64 - 1)
-    found = torch.stack(counts).tolist()
-    table.add_found(part.numel(), *found, low, high, set_bits)
+    nan, posinf, neginf, zeros, at_limit = torch.stack(counts).tolist()
+    table.add_found(part.numel(), nan, posinf, neginf, zeros, at_limit, low, high, set_bits)
     _add_sums(torch, table, part)
 
 

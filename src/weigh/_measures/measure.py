@@ -121,6 +121,10 @@ def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = _go_o
     """Measure a whole tensor in this thread; ``heed`` may raise between pieces."""
     try:
         feed = _feed(tensor, heed)
+        table = _where_it_is(tensor, feed)
+        if table is not None:
+            _tell(options, tensor, feed, feed.count)
+            return _finished(tensor, feed, table, options)
         table = Table(feed.dtype)
         for buffer, count in feed.pieces():
             table.add(buffer, count)
@@ -128,6 +132,20 @@ def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = _go_o
         return _finished(tensor, feed, table, options)
     except (ValuesError, UnsupportedError) as error:
         return Measured(tensor, None, problem=str(error))
+
+
+def _where_it_is(tensor: Tensor, feed: Feed) -> Table | None:
+    """Measure a tensor in the memory of another device; None if it is not there."""
+    lying = getattr(tensor.values, "on_device", None)
+    there = None if lying is None else lying()
+    if there is None:
+        return None
+    from weigh._measures.device import device_table  # only beside PyTorch, which is loaded then
+
+    try:
+        return device_table(there, feed.dtype)
+    except (TypeError, RuntimeError, NotImplementedError):  # a device that lacks an operation
+        return None
 
 
 def _feed(tensor: Tensor, heed: Callable[[], None]) -> Feed:

@@ -93,6 +93,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert sources <= names
     assert {"weigh/py.typed", f"{info}/licenses/LICENSE"} <= names
     assert {name.split("/")[0] for name in names} == {"weigh", info}
+    assert [name for name in names if "_kernels." in name and not name.endswith(".pyi")]
+    assert not [name for name in names if name.endswith((".cpp", ".hpp"))]
 
 
 def test_the_wheel_carries_the_whole_license(wheel: Path) -> None:
@@ -166,6 +168,16 @@ def test_values_of_a_checkpoint(install: Install, checkpoint: Path) -> None:
     done = install.run("weigh", "values", checkpoint, "fc.weight[1]")
     assert (done.returncode, done.stderr) == (0, "")
     assert "[3., 4., 5.]" in done.stdout
+
+
+def test_statistics_of_a_checkpoint_need_the_compiled_part(
+    install: Install, checkpoint: Path
+) -> None:
+    done = install.run("weigh", "stats", checkpoint, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert {t["name"]: t["mean"] for t in document["tensors"]} == {"fc.weight": 2.5, "fc.bias": 6.5}
+    assert document["total"]["count"] == 8
 
 
 def test_the_tour_without_torch_says_what_to_install(install: Install) -> None:

@@ -75,14 +75,14 @@ def run(request: Request) -> int:
         raise error.at(request.source) from None
     finally:
         bar.close()
-    if request.parquet is not None:
-        _write_parquet(request.parquet, rows)
     if request.form == "json":
         _write_json(report, rows, collector.format)
     elif request.form == "csv":
         _write_csv(rows)
     else:
         _write_text(request, report)
+    if request.parquet is not None:
+        _write_parquet(request.parquet, rows)
     if stopped:
         print("\nweigh: stopped", file=sys.stderr)  # noqa: T201
     return 130 if stopped else 0

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "refiner.hpp"
 #include "table.hpp"
 
 namespace nb = nanobind;

@@ -4,8 +4,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -113,35 +115,25 @@ class Table {
 // The number that an ordered integer of a wide type stands for.
 double number_of(const Type& type, std::uint64_t ordered_key);
 
-// A second look at values whose patterns are known: counts those of some ranges more finely, or,
-// where they are few, keeps them.
-class Refiner {
-   public:
-    // Ranges of ordered integers, both ends in, apart from each other and in order.
-    Refiner(const std::string& type, std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges,
-            bool few);
+// How many patterns a type has, or its values are counted by.
+inline std::size_t patterns_of(const Type& type) {
+    return type.narrow() ? std::size_t{1} << std::max(type.bits, 1) : patterns;
+}
 
-    void add(const std::uint8_t* bytes, std::size_t size, std::size_t count);
-    void merge(const Refiner& other);
+// Refuses more values than there are bytes for.
+inline void check_size(const Type& type, std::size_t size, std::size_t count) {
+    // Divided, not multiplied: a product may be too large for its type.
+    const bool fits = type.packed ? count / 2 + count % 2 <= size
+                                  : count <= size / static_cast<std::size_t>(type.bytes());
+    if (!fits) throw std::invalid_argument("there are fewer bytes than the values take");
+}
 
-    // Where in range `which` the value of rank `rank` (0 for the range's smallest) is: a
-    // narrower range, its rank in it, and how many are there.
-    struct Found {
-        std::uint64_t first, last, rank, count;
-    };
-    Found find(std::size_t which, std::uint64_t rank);
-
-   private:
-    const Type* type_;
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges_;
-    std::vector<int> shifts_;
-    bool few_;
-    // The counts of a range's parts; or, of few values, these themselves.
-    std::vector<std::vector<std::uint64_t>> counts_;
-    std::vector<std::uint8_t> touched_;  // by the top 16 bits: whether any range is there
-
-    template <typename T>
-    void add_values(const std::uint8_t* bytes, std::size_t count);
-};
+template <typename Visit>
+void Table::visit(Visit visit_pattern) const {
+    for (std::size_t i = 0; i < dense_.size(); ++i)
+        if (dense_[i]) visit_pattern(static_cast<std::uint32_t>(i), dense_[i]);
+    for (std::size_t i = 0; i < keys_.size(); ++i)
+        visit_pattern(static_cast<std::uint32_t>(keys_[i]), sparse_[i]);
+}
 
 }  // namespace weigh

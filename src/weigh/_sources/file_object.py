@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from weigh._sources.bytes import ByteSource
+from weigh._sources.bytes import ByteSource, expect
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+_WINDOW, _MOST_WINDOWS = 1 << 17, 4
+"""Bytes of a far file that are fetched at once around the few that are asked for."""
 
 
 class FileObject(io.RawIOBase):
@@ -62,6 +65,11 @@ class FileObject(io.RawIOBase):
         if len(target) > self.most:
             raise OSError(f"{len(target):,} bytes in one piece, where {self.most:,} are the most")
         length = min(len(target), max(self._source.size - self._at, 0))
+        # A library asks for little and often; a far place would get a request for each.
+        first = self._at // _WINDOW * _WINDOW
+        last = min(-(-(self._at + length) // _WINDOW) * _WINDOW, self._source.size)
+        if length and last - first <= _MOST_WINDOWS * _WINDOW:
+            expect(self._source, [(first, last)])
         target[:length] = self._source.view(self._at, length)
         self._at += length
         return length

@@ -227,7 +227,7 @@ NB_MODULE(_kernels, m) {
     nb::class_<Refiner>(m, "Refiner")
         .def(nb::init<const std::string&, std::vector<std::pair<std::uint64_t, std::uint64_t>>,
                       bool>(),
-             "dtype"_a, "ranges"_a, "few"_a)
+             "dtype"_a, "ranges"_a, "few"_a = false)
         .def("add", &weigh::add<Refiner>, "buffer"_a, "count"_a)
         .def("merge", &Refiner::merge, "other"_a)
         .def("find",

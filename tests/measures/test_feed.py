@@ -122,7 +122,7 @@ def test_a_turned_tensor_is_as_its_copy(dtype: torch.dtype, tmp_path: Path) -> N
 @quiet
 @pytest.mark.parametrize("channels", [False, True])
 @pytest.mark.parametrize("dtype", [torch.qint8, torch.quint8, torch.qint32], ids=str)
-def test_live_quantized_tensors(dtype: torch.dtype, channels: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_live_quantized_tensors(dtype: torch.dtype, channels: bool, tmp_path: Path) -> None:
     base = torch.randn(16, 24)
     if channels:
         scales = torch.rand(16, dtype=torch.float64) + 0.1

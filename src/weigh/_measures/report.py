@@ -144,6 +144,7 @@ class Collector:
         self._rows: dict[str, list[StatisticsRow]] = {}
         self._groups: dict[str, tuple[Table, int]] = {}
         self._totals: dict[str, Table] = {}
+        self._totalled: set[str] = set()
         self._kinds = {
             path: layer.kind for path, layer in network.named_modules(remove_duplicate=False)
         }
@@ -187,7 +188,7 @@ class Collector:
         name = "(all parameters)" if self._parameters else "(all tensors)"
         return StatisticsReport(
             tuple(rows),
-            self._table_row(name, total, sum(t.name in self._rows for t in self.tensors)),
+            self._table_row(name, total, len(self._totalled)),
             self._by,
             self._parameters,
             not missing,
@@ -208,6 +209,7 @@ class Collector:
     def _add_total(self, tensor: Tensor, table: Table | None) -> None:
         if table is None or (self._parameters and tensor.role != "parameter"):
             return
+        self._totalled.add(tensor.name)
         self._totals.setdefault(table.dtype, Table(table.dtype)).merge(table)
 
     def _row(self, measured: Measured, name: str) -> StatisticsRow:

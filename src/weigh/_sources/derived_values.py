@@ -103,6 +103,12 @@ class PerChannelValues:
         stored = self.stored.read(region).astype(np.float32).reshape(region.counts)
         return ((stored - zeros) * scales).reshape(region.shape)
 
+    def raw(self, start: int, stop: int) -> memoryview | None:
+        """Give the bytes of a run of the integers where they lie; see ``LyingValues.raw``."""
+        given = getattr(self.stored, "raw", None)
+        found: memoryview | None = None if given is None else given(start, stop)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class TurnedValues:

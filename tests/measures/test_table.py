@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from numpy.testing import assert_array_equal
 
 from measures_numbers import EVERY, SMALL, WIDE, as_float, random_values
 from weigh._measures._kernels import vector_level
+from weigh._measures.statistics import Statistics
 from weigh._measures.table import Table
 
 NARROW = tuple(name for name in EVERY if name not in WIDE)
@@ -107,21 +109,6 @@ def test_bytes_bring_a_table_back(name: str, count: int) -> None:
     assert Table.from_bytes(table.to_bytes()).summary() == table.summary()
 
 
-@given(st.sampled_from(("float32", "bfloat16", "mixed")), st.data())
-def test_damaged_bytes_are_refused_or_are_some_table(name: str, data: st.DataObject) -> None:
-    table = table_of("float32", random_values("float32", 100))
-    state = bytearray((table if name != "mixed" else table + Table("int8")).to_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        state[data.draw(st.integers(0, len(state) - 1))] ^= data.draw(st.integers(1, 255))
-    cut = data.draw(st.integers(0, len(state)))
-    for damaged in (bytes(state), bytes(state[:cut])):
-        try:
-            made = Table.from_bytes(damaged)
-        except ValueError:
-            continue
-        made.summary(), made.extremes(), made.cells(), made.sums()
-
-
 @pytest.mark.parametrize("name", ["float32", "float64", "int32", "int64"])
 def test_every_width_of_vectors_gives_the_same_bits(name: str) -> None:
     values = random_values(name, 50_001)
@@ -175,3 +162,106 @@ def test_histograms_of_wide_types_hold_every_value() -> None:
     assert found.sum() == expected.sum() == len(values)
     # Two edges cut through patterns that span 2^-7 of a value each.
     assert np.abs(found - expected).max() <= 0.03 * expected.max()
+
+
+@pytest.mark.parametrize("name", ["float32", "int64", "bfloat16", "uint8", "int4"])
+@pytest.mark.parametrize("count", [2**61, 2**62, 2**63, 2**64 - 1])
+def test_a_count_that_overflows_is_refused(name: str, count: int) -> None:
+    with pytest.raises(ValueError, match="fewer bytes"):
+        Table(name).add(b"1234", count)
+
+
+@given(st.sampled_from(NARROW), st.lists(st.integers(0, 500), max_size=5))
+def test_narrow_values_may_be_cut_anywhere(name: str, cuts: list[int]) -> None:
+    values = random_values(name, 500, seed=1)
+    ends = [0, *sorted(cuts), 500]
+    parts = [table_of(name, values[a:b]) for a, b in pairwise(ends)]
+    assert sum(parts[1:], parts[0]) == table_of(name, values)
+
+
+@given(st.sampled_from(EVERY), st.permutations(range(4)), st.integers(0, 3))
+def test_merging_is_associative_commutative_and_has_an_identity(
+    name: str, order: list[int], split: int
+) -> None:
+    parts = [table_of(name, random_values(name, 50 * at, seed=at)) for at in range(4)]
+    left = sum((parts[i] for i in order[:split]), Table(name))
+    right = sum((parts[i] for i in order[split:]), Table(name))
+    expected = ((parts[0] + parts[1]) + parts[2]) + parts[3]
+    assert (left + right).to_bytes() == (right + left).to_bytes() == expected.to_bytes()
+    assert Table(name) + expected == expected + Table(name) == expected
+    twice = Table(name)
+    twice.merge(expected)
+    twice.merge(twice)
+    assert twice == expected + expected
+
+
+@given(st.sampled_from(("float32", "bfloat16", "int64", "mixed")), st.data())
+def test_damaged_bytes_are_always_refused(name: str, data: st.DataObject) -> None:
+    table = table_of("float32" if name == "mixed" else name, random_values("float32", 100))
+    state = bytearray((table + Table("int8") if name == "mixed" else table).to_bytes())
+    at = data.draw(st.integers(0, len(state) - 1))
+    cut = data.draw(st.integers(0, len(state) - 1))
+    with pytest.raises(ValueError, match="not the state of a table"):
+        Table.from_bytes(bytes(state[:cut]))
+    state[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(ValueError, match="not the state of a table"):
+        Table.from_bytes(bytes(state))
+
+
+@given(st.sampled_from((*EVERY, "mixed")), st.data())
+def test_forged_bytes_are_refused_or_are_some_table(name: str, data: st.DataObject) -> None:
+    """What has a good check sum is looked at all the same: nothing in it can do harm."""
+    if name == "mixed":
+        table = table_of("float32", random_values("float32", 90)) + table_of("int8", np.int8([3]))
+    else:
+        table = table_of(name, random_values(name, 90))
+    state = bytearray(table.to_bytes()[:-4])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(state) - 1))
+        state[at] = data.draw(st.sampled_from((0, 1, 0x7F, 0x80, 0xFF)))
+    try:
+        made = Table.from_bytes(bytes(state) + crc32(state).to_bytes(4, "little"))
+    except ValueError:
+        return
+    found = Statistics.of(made)
+    assert found.finite >= 0
+    made.histogram([-1.0, 0.0, 1.0])
+    assert Table.from_bytes(made.to_bytes()).summary() == made.summary()
+    Statistics.of(made + made)
+    Statistics.of(made + Table("int8"))
+
+
+def test_a_forged_exponent_takes_no_memory() -> None:
+    state = bytearray(table_of("float32", np.ones(1, np.float32)).to_bytes()[:-4])
+    at = 14 + 1 + len("float32") + 10 * 8
+    state[at : at + 4] = (-(2**31)).to_bytes(4, "little", signed=True)
+    with pytest.raises(ValueError, match="not the state"):
+        Table.from_bytes(bytes(state) + crc32(state).to_bytes(4, "little"))
+
+
+@pytest.mark.parametrize("name", ["uint8", "uint16"])
+def test_more_of_one_pattern_than_32_bits_count(name: str) -> None:
+    count = 2**31 + 1
+    zeros = np.zeros(count, name)  # pages that are never written take no memory
+    table = Table(name)
+    table.add(zeros.data.cast("B"), count)
+    table.merge(table)
+    assert table.summary()[0] == table.summary()[4] == 2 * count
+    assert table.counts() == [(0, 2 * count)]
+
+
+@pytest.mark.parametrize("name", ["int64", "uint64", "int32", "uint32", "float32", "float64"])
+def test_cells_hold_the_values_that_are_counted_in_them(name: str) -> None:
+    rng = np.random.default_rng(0)
+    width = np.dtype(name).itemsize
+    values = rng.integers(0, 2 ** (8 * width), 3000, np.uint64, endpoint=False) if width < 8 else (
+        rng.integers(0, 2**64 - 1, 3000, np.uint64, endpoint=True)
+    )  # fmt: skip
+    values = values.astype(f"u{width}").view(name)
+    ordered = np.sort(values[np.isfinite(values)] if values.dtype.kind == "f" else values)
+    table, at = table_of(name, values), 0
+    assert table.extremes() == (ordered[0], ordered[-1])
+    for low, high, count in table.cells():
+        assert low <= float(ordered[at]) <= float(ordered[at + count - 1]) <= high
+        at += count
+    assert at == len(ordered)

@@ -33,6 +33,7 @@ def test_the_public_names() -> None:
         "SourceError",
         "Statistics",
         "StatisticsReport",
+        "Table",
         "Tensor",
         "UnknownNameError",
         "UnsupportedError",

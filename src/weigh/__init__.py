@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from weigh._explain import Explanation
     from weigh._measures.report import StatisticsReport
     from weigh._measures.statistics import Statistics
+    from weigh._measures.table import Table
     from weigh._model import Axis, Hyperparameter, Initial, Layer, Network, Parameter, Tensor
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "SourceError",
     "Statistics",
     "StatisticsReport",
+    "Table",
     "Tensor",
     "UnknownNameError",
     "UnsupportedError",
@@ -58,6 +60,7 @@ _HOMES = {
     "_explain": ("Explanation",),
     "_measures.report": ("StatisticsReport",),
     "_measures.statistics": ("Statistics",),
+    "_measures.table": ("Table",),
     "_model": ("Axis", "Hyperparameter", "Initial", "Layer", "Network", "Parameter", "Tensor"),
 }
 """Where a public name is defined; the rest, the errors, are all in one place."""

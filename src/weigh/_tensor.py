@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from importlib import import_module
 from math import gcd, inf, prod
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,8 @@ from weigh._record import field, record
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from weigh._measures.table import Table
 
 Status = Literal["stated", "inferred", "unknown"]
 """How a claim is known."""
@@ -279,6 +282,22 @@ class Tensor:
 
     def __bool__(self) -> bool:
         return True
+
+    def table(self) -> Table:
+        """Count the bit patterns of the values: what statistics and histograms follow from.
+
+        Raises:
+            ValuesError: there are none (meta device, a lazy layer).
+
+        Examples:
+            >>> import numpy, weigh
+            >>> table = weigh.open({"fc.bias": numpy.array([1.0, 3.0, 3.5])})["fc.bias"].table()
+            >>> table.histogram([0, 2, 4])
+            [1, 2]
+        """
+        # What measures is built on this module, and loaded only when it is asked for.
+        found: Table = import_module("weigh._measures.measure").table_of(self)
+        return found
 
     def text(self, *, full: bool = False) -> str:
         """Print the values as PyTorch does: a large tensor in part, unless ``full``.

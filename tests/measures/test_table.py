@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pickle
 from itertools import pairwise, permutations
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+import weigh
 from measures_numbers import EVERY, SMALL, WIDE, as_float, random_values
+from weigh._errors import ValuesError
 from weigh._measures._kernels import vector_level
 from weigh._measures.statistics import Statistics
 from weigh._measures.table import Table
@@ -265,3 +268,35 @@ def test_cells_hold_the_values_that_are_counted_in_them(name: str) -> None:
         assert low <= float(ordered[at]) <= float(ordered[at + count - 1]) <= high
         at += count
     assert at == len(ordered)
+
+
+@pytest.mark.parametrize("scale", ["linear", "symlog"])
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float64", "int8", "uint16"])
+@pytest.mark.parametrize("bins", [1, 2, 7, 40])
+def test_edges_hold_every_finite_value(
+    name: str, scale: Literal["linear", "symlog"], bins: int
+) -> None:
+    for values in (random_values(name, 5000), random_values(name, 5000)[:1]):
+        table = table_of(name, values)
+        edges = table.edges(bins, scale)
+        numbers = as_float(values)
+        numbers = numbers[np.isfinite(numbers)]
+        assert len(edges) == bins + 1
+        assert all(a < b for a, b in pairwise(edges))
+        assert sum(table.histogram(edges)) == len(numbers)
+    assert Table(name).edges(bins, scale) == []
+
+
+def test_edges_on_a_logarithmic_scale_tell_small_from_smaller() -> None:
+    values = np.array([1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, -1e-5, -1], np.float32)
+    counts = table_of("float32", values).histogram(table_of("float32", values).edges(25, "symlog"))
+    assert sum(counts) == 8
+    assert max(counts) == 1
+
+
+def test_a_tensor_gives_its_table() -> None:
+    values = random_values("bfloat16", 3000)
+    bits = torch.from_numpy(values.view(np.int16).copy()).view(torch.bfloat16)
+    assert weigh.open({"x": bits})["x"].table() == table_of("bfloat16", values)
+    with pytest.raises(ValuesError, match="meta device"):
+        weigh.open(torch.nn.Linear(2, 2, device="meta"))["weight"].table()

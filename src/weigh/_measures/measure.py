@@ -86,6 +86,18 @@ def measure(tensors: Sequence[Tensor], options: Options | None = None) -> Iterat
     yield from _Crew(ordered, threads, options).run()
 
 
+def table_of(tensor: Tensor) -> Table:
+    """Count the patterns of one tensor.
+
+    Raises:
+        ValuesError: its values cannot be had.
+    """
+    measured = measure_one(tensor)
+    if measured.table is None:
+        raise ValuesError(measured.problem)
+    return measured.table
+
+
 def _processors() -> int:
     """Count the processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):

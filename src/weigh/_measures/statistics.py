@@ -79,6 +79,11 @@ class Statistics:
         """The share of zeros among all values."""
         return self.zeros / self.count if self.count else 0.0
 
+    @property
+    def distinct_share(self) -> float:
+        """How many of the values there would be if none were repeated, as a share of them."""
+        return self.distinct / self.count if self.count else 0.0
+
     @classmethod
     def of(
         cls,

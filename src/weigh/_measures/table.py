@@ -9,10 +9,16 @@ powers: double precision within blocks of 16,384 values, exact between blocks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from math import copysign, expm1, log1p
+from sys import float_info
+from typing import Any, Literal, Self
 from zlib import crc32
 
 from weigh._measures._kernels import PatternTable
+
+Scale = Literal["linear", "symlog"]
+
+_LARGEST = float_info.max
 
 
 class Table(PatternTable):
@@ -69,6 +75,44 @@ class Table(PatternTable):
         made = cls.__new__(cls)
         made.__setstate__(state)
         return made
+
+    def edges(self, bins: int, scale: Scale = "linear") -> list[float]:
+        """Give edges of bins from the smallest finite value to the largest.
+
+        Args:
+            bins: how many bins; none are made where no value is finite.
+            scale: ``"linear"`` for bins of one width; ``"symlog"`` for bins of one width in
+                sign(x) log(1 + |x| / s), where s is a millionth of the largest size: about
+                linear near 0, logarithmic on both sides.
+
+        Raises:
+            ValueError: there is to be no bin.
+
+        Examples:
+            >>> from array import array
+            >>> Table.of("float32", array("f", [-1, 0, 3])).edges(4)
+            [-1.0, 0.0, 1.0, 2.0, 3.0]
+            >>> edges = Table.of("float32", array("f", [-1, 1])).edges(4, "symlog")
+            >>> [round(edge, 4) for edge in edges]
+            [-1.0, -0.001, 0.0, 0.001, 1.0]
+        """
+        if bins < 1:
+            raise ValueError("a histogram has at least one bin")
+        low, high = self.extremes() or (None, None)
+        if low is None or high is None:
+            return []
+        low, high = float(low), float(high)
+        if low == high:  # as NumPy does, and wide enough to be two numbers
+            wide = max(0.5, abs(low) * 1e-6)
+            low, high = max(low - wide, -_LARGEST), min(high + wide, _LARGEST)
+        least = max(abs(low), abs(high)) * 1e-6
+        if scale == "linear" or not least:
+            inner = [low * (1 - at / bins) + high * (at / bins) for at in range(1, bins)]
+        else:
+            first, last = (copysign(log1p(abs(end) / least), end) for end in (low, high))
+            steps = (first + (last - first) * at / bins for at in range(1, bins))
+            inner = [copysign(least * expm1(abs(step)), step) for step in steps]
+        return [low, *inner, high]
 
     def histogram(self, edges: Sequence[float]) -> list[int]:
         """Count the finite values between each two edges, as ``numpy.histogram`` does.

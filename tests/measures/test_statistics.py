@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats as scipy_stats
 
-from measures_numbers import EVERY, WIDE, as_float, moments, random_values
-from weigh._measures.statistics import QUANTILES, Statistics, ranks_of
+from measures_numbers import EVERY, SMALL, WIDE, as_float, moments, random_values
+from weigh._measures.statistics import QUANTILES, Statistics, quantile_key, ranks_of
 from weigh._measures.table import Table
 
 Array = np.ndarray[Any, Any]
@@ -165,3 +166,122 @@ def test_any_floats_at_all(values: Array, times: int) -> None:
             table = Table.of("float32", values.view(np.uint8).data)
             got = Statistics.of(table, (quantile,)).quantiles[f"{quantile:g}"]
             assert finite.min() <= got <= finite.max()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_limits_and_subnormals_are_those_of_ml_dtypes(name: str) -> None:
+    kind = np.dtype(SMALL[name])
+    info = ml_dtypes.finfo(kind)
+    values = random_values(name, 5000, seed=2)
+    numbers = finite_of(values)
+    found = statistics_of(name, values)
+    assert found.at_limit == (np.abs(numbers) == float(info.max)).sum()
+    normal = float(info.smallest_normal)
+    assert found.subnormal == ((np.abs(numbers) < normal) & (numbers != 0)).sum()
+
+
+@pytest.mark.parametrize("name", ["float4_e2m1fn", "int4", "uint4"])
+def test_values_of_4_bits(name: str) -> None:
+    kind = getattr(ml_dtypes, name)
+    codes = np.random.default_rng(0).integers(0, 16, 1001).astype(np.uint8)
+    numbers = codes.view(kind).astype(np.float64) if name.startswith("f") else (
+        np.where(codes > 7, codes - 16.0, codes) if name == "int4" else codes.astype(np.float64)
+    )  # fmt: skip
+    table = Table(name)
+    even = np.append(codes, 0).astype(np.uint8)
+    table.add((even[::2] | even[1::2] << np.uint8(4)).data, 1001)
+    found = Statistics.of(table)
+    assert (found.min, found.max, found.count) == (numbers.min(), numbers.max(), 1001)
+    assert found.zeros == (numbers == 0).sum()
+    for key, value in moments(numbers).items():
+        assert getattr(found, key) == pytest.approx(value, rel=1e-12, abs=1e-15), key
+    expected = np.quantile(numbers, QUANTILES)
+    assert list(found.quantiles.values()) == expected.tolist()
+    shares = np.bincount(codes) / 1001
+    assert found.entropy_bits == pytest.approx(scipy_stats.entropy(shares, base=2), rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [16_383, 16_384, 16_385, 49_152, 49_153])
+@pytest.mark.parametrize("shift", [0.0, 5.0, -1e4])
+def test_the_edges_of_blocks(count: int, shift: float) -> None:
+    values = np.random.default_rng(count).standard_normal(count).astype(np.float32)
+    values += np.float32(shift)
+    # Long doubles hold these sums to more digits than are asked for.
+    exact = values.astype(np.longdouble)
+    apart = exact - exact.mean()
+    found = statistics_of("float32", values)
+    assert found.count == count
+    assert found.mean == pytest.approx(float(exact.mean()), rel=1e-14)
+    assert found.std == pytest.approx(float(np.sqrt((apart**2).mean())), rel=1e-12)
+    assert found.l1 == pytest.approx(float(np.abs(exact).sum()), rel=1e-13)
+    kurtosis = (apart**4).mean() / (apart**2).mean() ** 2 - 3
+    assert found.kurtosis == pytest.approx(float(kurtosis), rel=1e-9, abs=1e-10)
+
+
+def test_one_outlier_among_positive_numbers() -> None:
+    values = np.random.default_rng(0).random(16_384) + 1
+    values[77] = 1e38
+    for name in ("float32", "float64"):
+        given = values.astype(name)
+        found, expected = statistics_of(name, given), moments(given)
+        for key, value in expected.items():
+            assert getattr(found, key) == pytest.approx(value, rel=1e-9), key
+
+
+@pytest.mark.parametrize("name", ["int64", "uint64", "int32", "uint32"])
+def test_integers_of_the_whole_range(name: str) -> None:
+    info = np.iinfo(name)
+    values = np.random.default_rng(0).integers(info.min, info.max, 20_000, name, endpoint=True)
+    values[:4] = info.min, info.max, info.max, 0
+    found, expected = statistics_of(name, values), moments(values)
+    assert (found.min, found.max) == (info.min, info.max)
+    assert found.at_limit == (3 if info.min else 2)
+    for key, value in expected.items():
+        assert getattr(found, key) == pytest.approx(value, rel=1e-10, abs=1e-9), key
+    ordered = np.sort(values)
+    for q in QUANTILES:
+        low, high, _ = ranks_of(q, len(values))
+        ends = float(ordered[low]), float(ordered[high])
+        bound = 2**-7 * max(map(abs, ends))
+        assert ends[0] - bound <= found.quantiles[f"{q:g}"] <= ends[1] + bound
+
+
+def test_integers_to_255_have_patterns_of_their_own() -> None:
+    values = np.random.default_rng(0).integers(-255, 255, 9000, np.int64, endpoint=True)
+    found = statistics_of("int64", values)
+    assert found.exact
+    assert list(found.quantiles.values()) == np.quantile(values, QUANTILES).tolist()
+    assert found.distinct == len(np.unique(values))
+
+
+def test_quantiles_between_the_largest_numbers_are_finite() -> None:
+    values = np.array([-1.7e308, 1.7e308])
+    table = Table.of("float64", values)
+    found = Statistics.of(table, (0.0, 0.25, 0.5, 1.0)).quantiles
+    assert found["0"] == pytest.approx(-1.7e308, rel=2**-4)
+    assert found["1"] == pytest.approx(1.7e308, rel=2**-4)
+    assert all(map(math.isfinite, found.values()))
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_each_quantile_has_a_name_of_its_own(one: float, other: float) -> None:
+    assert float(quantile_key(one)) == one
+    assert (quantile_key(one) == quantile_key(other)) == (one == other)
+    assert quantile_key(np.float64(one)) == quantile_key(one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["float32", "float64"])
+@given(data=st.data())
+def test_quantiles_stay_within_their_patterns(name: str, data: st.DataObject) -> None:
+    width = {"float32": 32, "float64": 64}[name]
+    floats = st.floats(width=width, allow_nan=False, allow_infinity=False)
+    values = data.draw(hnp.arrays(name, st.integers(1, 60), elements=floats))
+    quantile = data.draw(st.floats(0, 1))
+    found = Statistics.of(Table.of(name, values), (quantile,)).quantiles[quantile_key(quantile)]
+    ordered = np.sort(values).astype(np.longdouble)
+    low, high, _ = ranks_of(quantile, len(values))
+    tiny = float(np.finfo(name).smallest_normal)
+    share = {"float32": 2**-7, "float64": 2**-4}[name]
+    bounds = [max(abs(ordered[at]) * share, tiny) for at in (low, high)]
+    assert ordered[low] - bounds[0] <= found <= ordered[high] + bounds[1]
+    assert ordered[0] <= found <= ordered[-1]

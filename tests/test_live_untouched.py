@@ -29,6 +29,7 @@ def look_at(module: nn.Module) -> None:
     render(show_document(network), width=80)
     render(show_document(network, folded=True))
     assert json.loads(dumps(show_json(network)))["format"] == "live"
+    weigh.stats(network, exact=True)
     for tensor in network.tensors():
         weigh.explain(network, tensor.name)
         if tensor.shape is None or tensor.device == "meta":

@@ -8,7 +8,10 @@ import torch
 from numpy.testing import assert_allclose
 
 import weigh
-from weigh._errors import UnknownNameError
+from weigh._errors import UnknownNameError, ValuesError
+from weigh._measures.groups import measure_positions
+from weigh._measures.measure import Options, measure
+from weigh._measures.table import Table
 
 
 @pytest.fixture
@@ -66,3 +69,62 @@ def test_the_total_is_that_of_the_parameters(module: torch.nn.Module) -> None:
 def test_an_unknown_axis_is_refused(module: torch.nn.Module) -> None:
     with pytest.raises(UnknownNameError, match="no axis called 'filters'"):
         weigh.stats(module, by="filters")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.int8,
+                                   torch.int32, torch.float8_e4m3fn, torch.complex64, torch.bool],
+                         ids=str)  # fmt: skip
+def test_positions_of_every_dtype(dtype: torch.dtype) -> None:
+    values = (torch.rand(6, 5, 3, 2) * 4).to(dtype)
+    network = weigh.open({"conv.weight": values})
+    tensor = network["conv.weight"]
+    for axis in range(4):
+        found = list(measure_positions(tensor, axis, Options()))
+        assert len(found) == values.shape[axis]
+        for at, one in enumerate(found):
+            part = values.movedim(axis, 0)[at].contiguous()
+            [expected] = measure(weigh.open({"x": part}).tensors())
+            assert one.table == expected.table
+            assert one.statistics() == expected.statistics()
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("axis", [0, 1])
+def test_positions_of_quantized_tensors(axis: int) -> None:
+    scales, zeros = torch.rand(6, dtype=torch.float64) + 0.1, torch.zeros(6, dtype=torch.int64)
+    values = torch.quantize_per_channel(torch.randn(6, 8), scales, zeros, 0, torch.qint8)
+    real = values.dequantize().numpy()
+    tensor = weigh.open({"x": values})["x"]
+    for at, one in enumerate(measure_positions(tensor, axis, Options())):
+        part = np.ascontiguousarray(np.moveaxis(real, axis, 0)[at])
+        assert one.table == Table.of("float32", part)
+
+
+def test_large_positions_are_read_piece_by_piece() -> None:
+    """Of a position of more than a piece, only a piece is in memory, and it may be read again."""
+    values = torch.randn(2, 3, 1 << 21)
+    tensor = weigh.open({"x": values})["x"]
+    turned = weigh.open({"x": values.transpose(1, 2)})["x"]
+    quantiles = (0.1, 0.5)
+    for one in (tensor, turned):
+        for at, found in enumerate(measure_positions(one, 0, Options(quantiles, exact=True))):
+            made = found.statistics(quantiles)
+            assert made is not None
+            assert made.exact
+            expected = np.quantile(values[at].double().numpy(), quantiles)
+            assert list(made.quantiles.values()) == expected.tolist()
+
+
+def test_axes_without_positions_and_positions_without_values() -> None:
+    tensor = weigh.open({"x": np.zeros((0, 4), "f4")})["x"]
+    assert list(measure_positions(tensor, 0, Options())) == []
+    assert [one.table == Table("float32") for one in measure_positions(tensor, 1, Options())] == (
+        [True] * 4
+    )
+
+
+def test_few_values_repeated_along_an_axis_are_refused() -> None:
+    tensor = weigh.open({"x": torch.ones(1, 1).expand(1 << 20, 1 << 20)})["x"]
+    for axis in (0, 1):
+        with pytest.raises(ValuesError, match="repeat 1 stored values"):
+            next(measure_positions(tensor, axis, Options()))

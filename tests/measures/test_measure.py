@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ from numpy.testing import assert_array_equal
 from safetensors.torch import save_file
 
 import weigh
+import writers
 from measures_numbers import random_values
-from weigh._errors import WeighError
+from weigh._dtypes import DTYPES
+from weigh._errors import FormatError, ValuesError, WeighError
+from weigh._index import Region
 from weigh._measures.measure import Options, measure
 from weigh._measures.statistics import QUANTILES
-from weigh._measures.table import Table
+from weigh._measures.table import WIDTHS, Table
+from weigh._tensor import Tensor
 
 
 def tables(source: object, **options: Any) -> dict[str, bytes]:
@@ -208,3 +213,128 @@ def test_progress_adds_up(mixed: dict[str, torch.Tensor]) -> None:
     weigh.stats(mixed, threads=2, progress=told.append)
     total = sum(t.numel() * t.element_size() for t in mixed.values())
     assert abs(sum(told) - total) <= len(told)
+
+
+@pytest.mark.parametrize(
+    "write", [writers.safetensors, writers.npz, writers.npy, writers.hdf5, writers.keras,
+              writers.torch_zip, writers.torch_legacy, writers.sharded, writers.dcp, writers.onnx,
+              writers.flax, writers.torchscript, writers.torch_export],
+    ids=lambda write: write.__name__,
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_format_gives_the_tables_of_its_arrays(write: Any, tmp_path: Path) -> None:
+    place, _ = write(tmp_path)
+    net = weigh.open(place)
+    found = tables(net)
+    assert found
+    for tensor in net.tensors():
+        array = tensor.read()
+        if array.dtype.kind == "c":
+            array = array.view(array.real.dtype)
+        if tensor.dtype.name in WIDTHS and array.dtype.name == tensor.dtype.name:
+            expected = Table.of(tensor.dtype.name, array.reshape(-1).view(np.uint8).data)
+            assert found[tensor.name] == expected.to_bytes()
+
+
+def test_chunks_and_deflated_members(tmp_path: Path) -> None:
+    import h5py
+
+    values = np.random.default_rng(0).standard_normal((700, 300)).astype("f4")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", data=values, chunks=(64, 50), compression="gzip")
+    np.savez_compressed(tmp_path / "x.npz", x=values)
+    expected = Table.of("float32", values)
+    for name in ("x.h5", "x.npz"):
+        [found] = measure(weigh.open(tmp_path / name).tensors())
+        assert found.table == expected
+        [found] = measure([weigh.open(tmp_path / name)["x"][3:500, ::2]])
+        assert found.table == Table.of("float32", np.ascontiguousarray(values[3:500, ::2]))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_storage_may_be_resized_after_it_was_measured(threads: int) -> None:
+    module = torch.nn.Linear(2000, 1500)
+    list(measure(weigh.open(module).tensors(), Options(threads=threads)))
+    storage = module.weight.untyped_storage()
+    assert storage.resizable()
+    storage.resize_(0)
+
+
+def test_a_stop_ends_within_a_piece() -> None:
+    """Whoever stops must not wait for a large tensor that lies apart, or has to be read twice."""
+    turned = torch.zeros(1, 64).expand(1 << 21, 64).t()[:32]  # 2^26 values, to be copied
+    told: list[int] = []
+    begun = threading.Event()
+
+    def tell(count: int) -> None:
+        told.append(count)
+        begun.set()
+
+    sources = {"first": torch.zeros(3), "huge": turned, "other": turned[:, :-1]}
+    found = measure(weigh.open(sources).tensors(), Options(threads=2, progress=tell))
+    before = threading.active_count()
+    next(found)
+    begun.wait(10)
+    found.close()
+    assert threading.active_count() == before
+    assert sum(told) < 2**26 * 4 * 2
+
+
+class Failing:
+    """Values that can be had up to some place, and then no more."""
+
+    def __init__(self, error: Exception, count: int) -> None:
+        self.dtype, self.shape, self.extent = DTYPES["float32"], (count,), None
+        self.error = error
+
+    def raw(self, start: int, stop: int) -> memoryview:
+        if stop > 5_000_000:
+            raise self.error
+        return memoryview(bytes(4 * (stop - start)))
+
+    def read(self, region: Region) -> np.ndarray[Any, Any]:
+        raise self.error
+
+
+def failing(error: Exception) -> Tensor:
+    form = weigh.open({"x": np.zeros(12_000_000, "f4")})["x"]._form
+    return Tensor("x", Failing(error, 12_000_000), form)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_values_that_fail_on_the_way_are_a_problem(threads: int) -> None:
+    good = weigh.open({"y": np.ones(7, "f4")})["y"]
+    found = list(measure([failing(ValuesError("gone")), good], Options(threads=threads)))
+    assert [one.problem for one in found if one.table is None] == ["gone"]
+    assert [one.table.summary()[0] for one in found if one.table is not None] == [7]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("error", [FormatError("the file became shorter"), RuntimeError("oh")])
+def test_a_source_that_fails_on_the_way_stops_everything(error: Exception, threads: int) -> None:
+    before = threading.active_count()
+    with pytest.raises(type(error), match=str(error)):
+        list(measure([failing(error), failing(error)], Options(threads=threads)))
+    assert threading.active_count() == before
+
+
+def test_a_file_cut_short_between_two_pieces(tmp_path: Path) -> None:
+    file = tmp_path / "m.safetensors"
+    save_file({f"x{i}": torch.ones(3_000_000) for i in range(4)}, file)
+    for threads in (1, 2):
+        save_file({f"x{i}": torch.ones(3_000_000) for i in range(4)}, file)
+        found = measure(weigh.open(file).tensors()[:2], Options(threads=1))
+        next(found)
+        os.truncate(file, 12_000_100)
+        with pytest.raises(WeighError):
+            list(found)
+        with pytest.raises(WeighError):
+            weigh.stats(file, threads=threads)
+
+
+def test_exact_quantiles_with_threads() -> None:
+    values = np.random.default_rng(0).standard_normal(9_000_000).astype("f4")
+    found = weigh.stats({"x": values}, exact=True, threads=2, quantiles=(0.001, 0.5, 0.77))["x"]
+    expected = np.quantile(values.astype("f8"), (0.001, 0.5, 0.77))
+    assert found.exact
+    assert list(found.quantiles.values()) == expected.tolist()

@@ -140,6 +140,9 @@ NB_MODULE(_kernels, m) {
     using weigh::Refiner;
     using weigh::Table;
 
+    // A table that a traceback or a session holds to the very end is no fault to report.
+    nb::set_leak_warnings(false);
+
     nb::class_<Table>(m, "PatternTable")
         .def(nb::init<const std::string&>(), "dtype"_a)
         .def("add", &weigh::add<Table>, "buffer"_a, "count"_a)

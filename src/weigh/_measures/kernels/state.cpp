@@ -107,6 +107,14 @@ bool Table::consistent() const {
         special -= part;
     }
     if (!fits || special) return false;
+    const auto digits = [](const Sum& sum) { return sum.plain().digits; };
+    for (const Sum* sum : {&sums_.power[1], &sums_.power[3], &sums_.absolute})
+        if (!digits(*sum).empty() && digits(*sum).back() >> 31) return false;  // of squares, sizes
+    if (type_->narrow() || count_ == nan_ + posinf_ + neginf_) {
+        if (!digits(sums_.absolute).empty()) return false;
+        for (const Sum& sum : sums_.power)
+            if (!digits(sum).empty()) return false;
+    }
     if (type_->narrow())
         return !zeros_ && !subnormal_ && !at_limit_ && low_ == ~0ull && !high_ && !bits_;
     const std::uint64_t finite = count_ - nan_ - posinf_ - neginf_;

@@ -300,3 +300,35 @@ def test_a_tensor_gives_its_table() -> None:
     assert weigh.open({"x": bits})["x"].table() == table_of("bfloat16", values)
     with pytest.raises(ValuesError, match="meta device"):
         weigh.open(torch.nn.Linear(2, 2, device="meta"))["weight"].table()
+
+
+@pytest.mark.parametrize("name", ["float32", "float64"])
+def test_every_count_of_a_wide_table_merges(name: str) -> None:
+    info = np.finfo(name)
+    parts = [
+        np.array([np.nan, np.inf, -np.inf, -np.inf, 0.0, -0.0, 1.0], name),
+        np.array([np.nan, np.nan, np.inf, info.max, info.min, info.smallest_subnormal], name),
+        np.array([-np.inf, info.smallest_subnormal, 0.0, -7.5, info.max], name),
+    ]
+    merged = sum((table_of(name, part) for part in parts[1:]), table_of(name, parts[0]))
+    values = np.concatenate(parts)
+    for table in (merged, table_of(name, values), merged.widened()):
+        count, nan, posinf, neginf, zeros, subnormal, limit, *_ = table.summary()
+        assert (count, nan, posinf, neginf, zeros) == (18, 3, 2, 3, 3)
+        assert (subnormal, limit) == (2, 3)
+        assert table.extremes() == (info.min, info.max)
+    assert merged.summary() == table_of(name, values).summary()
+
+
+def test_a_forged_sum_of_squares_is_not_negative() -> None:
+    state = bytearray(table_of("float32", np.ones(1, np.float32)).to_bytes()[:-4])
+    at = 14 + 1 + len("float32") + 10 * 8
+    for power in range(5):  # each an exponent, a number of digits, and here one digit
+        forged = state.copy()
+        forged[at + 12 * power + 8 : at + 12 * power + 12] = b"\xff" * 4
+        data = bytes(forged) + crc32(forged).to_bytes(4, "little")
+        if power in (0, 2):
+            assert Table.from_bytes(data).summary()[0] == 1
+        else:
+            with pytest.raises(ValueError, match="not the state"):
+                Table.from_bytes(data)

@@ -29,8 +29,8 @@ class PatternTable:
         neginf: int,
         zeros: int,
         at_limit: int,
-        low: float,
-        high: float,
+        low: int,
+        high: int,
         bits: int,
     ) -> None: ...
     def merge(self, other: PatternTable) -> None: ...

@@ -6,11 +6,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from queue import SimpleQueue
 
 from weigh._errors import UnsupportedError, ValuesError
-from weigh._measures.feed import PIECE, Feed, feed_of, stored_feed
-from weigh._measures.refine import exact_ranks
+from weigh._measures.feed import PIECE, Feed, feed_of, refuse_repetition, stored_feed
+from weigh._measures.refine import Within, exact_ranks
 from weigh._measures.statistics import QUANTILES, Statistics
 from weigh._measures.table import Table
 from weigh._record import field, record
@@ -133,10 +134,10 @@ def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = _go_o
     """Measure a whole tensor in this thread; ``heed`` may raise between pieces."""
     try:
         feed = _feed(tensor, heed)
-        table = _where_it_is(tensor, feed)
-        if table is not None:
+        there = _where_it_is(tensor, feed, options, heed)
+        if there is not None:
             _tell(options, tensor, feed, feed.count)
-            return _finished(tensor, feed, table, options)
+            return there
         table = Table(feed.dtype)
         for buffer, count in feed.pieces():
             table.add(buffer, count)
@@ -146,18 +147,39 @@ def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = _go_o
         return Measured(tensor, None, problem=str(error))
 
 
-def _where_it_is(tensor: Tensor, feed: Feed) -> Table | None:
+def _where_it_is(
+    tensor: Tensor, feed: Feed, options: Options, heed: Callable[[], None]
+) -> Measured | None:
     """Measure a tensor in the memory of another device; None if it is not there."""
     lying = getattr(tensor.values, "on_device", None)
-    there = None if lying is None else lying()
-    if there is None:
+    if lying is None:
         return None
-    from weigh._measures.device import device_table  # only beside PyTorch, which is loaded then
+    with lying() as there:
+        if there is None:
+            return None
+        # Only beside PyTorch, which is loaded then.
+        from weigh._measures.device import device_table, numbers_within
 
-    try:
-        return device_table(there, feed.dtype)
-    except (TypeError, RuntimeError, NotImplementedError):  # a device that lacks an operation
-        return None
+        refuse_repetition(tensor.values)
+        try:
+            table = device_table(there, feed.dtype, heed=heed)
+            if table is None:
+                return None
+            within = partial(numbers_within, there, feed.dtype, heed=heed)
+            return Measured(tensor, table, exact=_exact(table, feed, options, within))
+        except (TypeError, RuntimeError, NotImplementedError):  # it lacks memory or an operation
+            return None
+
+
+def _exact(
+    table: Table, feed: Feed, options: Options, within: Within | None = None
+) -> dict[int, float]:
+    """Find what quantiles need by a second look, where one is wanted."""
+    if not options.exact and feed.count > SMALL:
+        return {}
+    count, nan, posinf, neginf, *_ = table.summary()
+    finite = count - nan - posinf - neginf
+    return exact_ranks(table, finite, options.quantiles, feed.pieces, within)
 
 
 def _feed(tensor: Tensor, heed: Callable[[], None]) -> Feed:
@@ -175,10 +197,7 @@ def _feed(tensor: Tensor, heed: Callable[[], None]) -> Feed:
 
 def _finished(tensor: Tensor, feed: Feed, table: Table, options: Options) -> Measured:
     """Add what a second look and the stored numbers tell."""
-    exact: dict[int, float] = {}
-    if options.exact or feed.count <= SMALL:
-        count, nan, posinf, neginf, *_ = table.summary()
-        exact = exact_ranks(table, count - nan - posinf - neginf, options.quantiles, feed.pieces)
+    exact = _exact(table, feed, options)
     stored = None
     if tensor.dtype.family in ("quantized", "blocks"):
         kept = stored_feed(tensor.values)

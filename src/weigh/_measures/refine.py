@@ -11,12 +11,22 @@ from weigh._measures.table import Table
 Pieces = Callable[[], Iterable[tuple[memoryview, int]]]
 """Gives all values again: bytes, and how many values they are."""
 
+Ranges = Sequence[tuple[int, int]]
+"""First and last places of values, in the order of their type."""
+
+Within = Callable[[Ranges], Iterable[tuple[memoryview, int]]]
+"""Gives again those values that lie in some ranges; others may be among them."""
+
 _FEW = 1 << 16
 """So many values of the patterns in question are kept rather than counted again."""
 
 
 def exact_ranks(
-    table: Table, n: int, quantiles: Sequence[float], again: Pieces
+    table: Table,
+    n: int,
+    quantiles: Sequence[float],
+    again: Pieces,
+    within: Within | None = None,
 ) -> dict[int, float]:
     """Find the values of the ranks that some quantiles need.
 
@@ -29,6 +39,7 @@ def exact_ranks(
         n: how many finite values there are.
         quantiles: which are wanted, between 0 and 1.
         again: reads the values once more.
+        within: reads only those in question, where there is a way to.
     """
     if not n:
         return {}
@@ -48,7 +59,7 @@ def exact_ranks(
     while open_ranks:
         ranges = sorted({(first, last) for first, last, _ in open_ranks.values()})
         refiner = Refiner(table.dtype, ranges, few)
-        for buffer, count in again():
+        for buffer, count in again() if within is None else within(ranges):
             refiner.add(buffer, count)
         narrower: dict[int, tuple[int, int, int]] = {}
         for rank, (first, last, inner) in open_ranks.items():

@@ -213,14 +213,20 @@ class TorchValues:
                 return _one_scale("torch.per_tensor_affine", scales.item(), zeros.item())
             return _scales(str(tensor.qscheme()), scales, zeros, sum(region.kept[:axis]))
 
-    def on_device(self) -> Any:
-        """Give the torch tensor where it lies, if that is another device's memory; else None."""
+    @contextmanager
+    def on_device(self) -> Iterator[Any]:
+        """Give the torch tensor where it lies, if that is another device's memory; else None.
+
+        What is done to it meanwhile is seen by no mode of the caller's, and by no gradient.
+        """
         with undisturbed():
             tensor, torch = self._tensor, sys.modules["torch"]
             near = tensor.device.type in ("cpu", "meta") or not self._plain or self._is_lazy()
             if near or tensor.layout is not torch.strided or tensor.is_quantized:
-                return None
-            return tensor.detach()
+                yield None
+                return
+            with torch.no_grad():
+                yield tensor.detach()
 
     def raw(self, start: int, stop: int) -> memoryview | None:
         """Give the bytes of a run of values where they lie; see ``LyingValues.raw``.

@@ -44,22 +44,36 @@ void add(Counter& counter, nb::handle buffer, std::size_t count) {
 
 
 // Adds the sums of one block, and counts nothing.
-void add_sums_of(Table& table, nb::handle buffer, std::size_t count) {
-    const Bytes bytes(buffer);
-    const auto width = static_cast<std::size_t>(table.type().bytes());
-    if (count > block_values || count * width > bytes.size())
+template <typename T>
+Block block_of(const Bytes& bytes, std::size_t count) {
+    if (count > block_values || count * sizeof(T) > bytes.size())
         throw std::invalid_argument("this is no block of values");
     Block block;
-    if (table.type().family == Family::f32) {
-        Range<float> range;
-        measure_block(reinterpret_cast<const float*>(bytes.data()), count, block, range, nullptr);
-    } else if (table.type().family == Family::f64) {
-        Range<double> range;
-        measure_block(reinterpret_cast<const double*>(bytes.data()), count, block, range, nullptr);
-    } else {
-        throw std::invalid_argument("only of floats sums are made");
+    Range<T> range;
+    measure_block(reinterpret_cast<const T*>(bytes.data()), count, block, range, nullptr);
+    return block;
+}
+
+void add_sums_of(Table& table, nb::handle buffer, std::size_t count) {
+    const Bytes bytes(buffer);
+    const bool single = table.type().bits == 32;
+    switch (table.type().family) {
+        case Family::f32:
+            return table.add_block(block_of<float>(bytes, count));
+        case Family::f64:
+            return table.add_block(block_of<double>(bytes, count));
+        case Family::sint:
+            if (table.type().narrow()) break;
+            return table.add_block(single ? block_of<std::int32_t>(bytes, count)
+                                          : block_of<std::int64_t>(bytes, count));
+        case Family::uint:
+            if (table.type().narrow()) break;
+            return table.add_block(single ? block_of<std::uint32_t>(bytes, count)
+                                          : block_of<std::uint64_t>(bytes, count));
+        default:
+            break;
     }
-    table.add_block(block);
+    throw std::invalid_argument("of narrow types no sums are made");
 }
 
 // The number of an ordered integer, exactly: an int for integers, else a float.

@@ -270,8 +270,8 @@ void Table::widen_into(Table& mixed) const {
     std::uint64_t low, high;
     if (extremes(low, high)) {
         const double least = number_of(*type_, low), most = number_of(*type_, high);
-        mixed.low_ = std::min(mixed.low_, ordered(least));
-        mixed.high_ = std::max(mixed.high_, ordered(most));
+        mixed.low_ = std::min(mixed.low_, lower_end(least));
+        mixed.high_ = std::max(mixed.high_, upper_end(most));
     }
     mixed.make_dense();
     // Where a pattern goes must not depend on what else is in the table, or it would matter

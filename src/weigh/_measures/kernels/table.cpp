@@ -164,8 +164,8 @@ void Table::add_blocks(const std::uint8_t* bytes, std::size_t count) {
         add_block(block);
         count_ += part;
         if (!range.empty) {
-            low_ = std::min(low_, ordered(range.low));
-            high_ = std::max(high_, ordered(range.high));
+            low_ = std::min(low_, lower_end(range.low));
+            high_ = std::max(high_, upper_end(range.high));
         }
         if (scratch.at(keys.zero[0]) + scratch.at(keys.zero[1]) != zeros)
             zeros_ += count_equal<T>(values, part, 0);
@@ -237,8 +237,8 @@ void Table::add_counts(const std::vector<std::uint64_t>& counts) {
 }
 
 void Table::add_found(std::uint64_t count, std::uint64_t nan, std::uint64_t posinf,
-                      std::uint64_t neginf, std::uint64_t zeros, std::uint64_t at_limit, double low,
-                      double high, std::uint64_t bits) {
+                      std::uint64_t neginf, std::uint64_t zeros, std::uint64_t at_limit,
+                      std::uint64_t low, std::uint64_t high, std::uint64_t bits) {
     changed();
     count_ += count;
     nan_ += nan;
@@ -247,10 +247,8 @@ void Table::add_found(std::uint64_t count, std::uint64_t nan, std::uint64_t posi
     zeros_ += zeros;
     at_limit_ += at_limit;
     bits_ |= bits;
-    if (low > high) return;
-    const bool single = type_->family == Family::f32;
-    low_ = std::min(low_, single ? ordered(static_cast<float>(low)) : ordered(low));
-    high_ = std::max(high_, single ? ordered(static_cast<float>(high)) : ordered(high));
+    low_ = std::min(low_, low);
+    high_ = std::max(high_, high);
 }
 
 void Table::make_dense() {

@@ -53,8 +53,8 @@ class Table {
     void add_counts(const std::vector<std::uint64_t>& counts);
     void add_block(const Block& block);
     void add_found(std::uint64_t count, std::uint64_t nan, std::uint64_t posinf,
-                   std::uint64_t neginf, std::uint64_t zeros, std::uint64_t at_limit, double low,
-                   double high, std::uint64_t bits);
+                   std::uint64_t neginf, std::uint64_t zeros, std::uint64_t at_limit,
+                   std::uint64_t low, std::uint64_t high, std::uint64_t bits);
 
     // Adds another table: of the same type, or of any if this one is mixed.
     void merge(const Table& other);

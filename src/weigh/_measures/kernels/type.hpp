@@ -183,6 +183,17 @@ inline std::uint64_t ordered(std::int64_t value) {
 inline std::uint64_t ordered(std::uint32_t value) { return value; }
 inline std::uint64_t ordered(std::uint64_t value) { return value; }
 
+// The ends of a range. Where both zeros are among the values, which of them a comparison met is
+// chance: a zero stands for both.
+template <typename T>
+std::uint64_t lower_end(T value) {
+    return ordered(value == 0 ? static_cast<T>(-0.0) : value);
+}
+template <typename T>
+std::uint64_t upper_end(T value) {
+    return ordered(value == 0 ? static_cast<T>(0) : value);
+}
+
 inline void unordered(std::uint64_t key, float& value) {
     const auto bits = static_cast<std::uint32_t>(key);
     value = float_of(bits >> 31 ? bits ^ 0x80000000u : ~bits);

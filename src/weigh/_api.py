@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from weigh._explain import Explanation
     from weigh._measures.measure import Options
     from weigh._measures.report import Collector, StatisticsReport
+    from weigh._states import States
 
 
 def open(source: object) -> Network:  # noqa: A001
@@ -110,6 +111,7 @@ def stats(
     quantiles: Sequence[float] | None = None,
     threads: int = 0,
     progress: Callable[[int], None] | None = None,
+    cache: bool = False,
 ) -> StatisticsReport:
     """Measure every value of a network: exact statistics of each tensor, and in total.
 
@@ -123,6 +125,8 @@ def stats(
         quantiles: which to give, between 0 and 1; the usual nine if left out.
         threads: how many share the work; as many as there are processors if 0.
         progress: told, from any thread, how many more bytes of tensors were measured.
+        cache: whether the answer may be one that was kept, if no file it came from has changed
+            since, and is kept; see ``weigh stats``. Only of paths, and of 16 MB of tensors or more.
 
     Raises:
         SourceError: the source cannot be read.
@@ -136,16 +140,43 @@ def stats(
     """
     from weigh._measures.measure import Options
     from weigh._measures.statistics import QUANTILES
+    from weigh._states import States
 
     wanted = QUANTILES if quantiles is None else tuple(quantiles)
-    collector = collect(source, pattern, by, Options(wanted, exact, threads, progress))
+    options = Options(wanted, exact, threads, progress)
+    states = States() if cache else None
+    collector = collect(source, pattern, by, options, states)
+    entry = None
+    if states is not None:
+        from weigh._measures.cache import entry_of  # most do without it
+
+        entry = entry_of(collector, states, pattern)
+        kept = None if entry is None else entry.find()
+        if kept is not None:
+            return kept
     for _ in collector.run():
         pass
-    return collector.report()
+    report = collector.report()
+    if entry is not None:
+        entry.keep(report)
+    return report
 
 
-def collect(source: object, pattern: str | None, by: str, options: Options) -> Collector:
+def collect(
+    source: object,
+    pattern: str | None,
+    by: str,
+    options: Options,
+    states: States | None = None,
+) -> Collector:
     """Prepare what ``stats`` does at once, for whoever wants to see what is done so far.
+
+    Args:
+        source: what ``open`` takes, or what it gave.
+        pattern: selects tensors.
+        by: what to group by.
+        options: how to measure.
+        states: where to note the files that are looked at, and their states.
 
     Raises:
         SourceError: the source cannot be read.
@@ -158,18 +189,18 @@ def collect(source: object, pattern: str | None, by: str, options: Options) -> C
     for quantile in options.quantiles:
         if not 0 <= quantile <= 1:
             raise UsageError("a quantile is between 0 and 1", seen=f"{quantile:g}")
-    network = open(source)
+    network = source if isinstance(source, Network) else interpret(_facts(source, states))
     tensors = network.tensors() if pattern is None else network.select(pattern)
     return Collector(network, tensors, by, options)
 
 
-def _facts(source: object) -> Facts:
+def _facts(source: object, states: States | None = None) -> Facts:
     if _is_module(source):
         from weigh._sources import live  # needed only beside PyTorch, which is loaded then
 
         return live.read(source)
     if isinstance(source, str | os.PathLike):
-        return _facts_at(os.fspath(source))
+        return _facts_at(os.fspath(source), states)
     if isinstance(source, Mapping):
         from weigh._sources import arrays  # needs NumPy, which opening a file must not import
 
@@ -192,7 +223,7 @@ def _is_module(source: object) -> bool:
     return nn is not None and isinstance(source, nn.Module)
 
 
-def _facts_at(path: Any) -> Facts:
+def _facts_at(path: Any, states: States | None) -> Facts:
     """Read a file or a folder by its path."""
     if isinstance(path, str) and "://" in path:
         from weigh._sources.places import is_url, read_place  # only far places need it
@@ -200,12 +231,15 @@ def _facts_at(path: Any) -> Facts:
         if is_url(path):
             return read_place(path)
     try:
+        place = path
         if isinstance(path, str) and path.startswith("hf:") and not os.path.exists(path):  # noqa: PTH110
             from weigh._sources.hub import cached_model  # only the hub's cache needs it
 
-            return read_folder(cached_model(path))
-        if os.path.isdir(path):  # noqa: PTH112 - a path of any type
-            return read_folder(LocalFolder(os.fsdecode(path)))
-        return read_named(local_file(path))
+            place = cached_model(path)
+        if states is not None:
+            states.source = os.path.abspath(os.fsdecode(place))  # noqa: PTH100
+        if os.path.isdir(place):  # noqa: PTH112 - a path of any type
+            return read_folder(LocalFolder(os.fsdecode(place), states))
+        return read_named(local_file(place, states))
     except WeighError as error:
         raise error.at(os.fsdecode(path)) from None

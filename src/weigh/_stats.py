@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from weigh._api import collect
 from weigh._errors import SourceError, UnknownNameError, UnsupportedError
+from weigh._measures.cache import entry_of
 from weigh._measures.measure import Options
 from weigh._measures.report import StatisticsReport, StatisticsRow
 from weigh._measures.statistics import QUANTILES
 from weigh._record import record
-
-if TYPE_CHECKING:
-    from weigh._measures.cache import Entry, State
-
-_WORTH = 1 << 24
-"""Bytes of tensors from which on measuring them takes longer than asking the cache."""
+from weigh._states import States
 
 _SOON = 0.5
 """Seconds after which a person wants to see that something happens."""
@@ -57,9 +52,10 @@ def run(request: Request) -> int:
         check_key(request.sort, quantiles)
     stopped = False
     try:
-        collector = collect(request.source, request.pattern, request.by, options)
-        bar.total = sum(tensor.bytes or 0 for tensor in collector.tensors)
-        entry, state = _entry(request, options, collector.format, bar.total)
+        states = States() if request.cache else None
+        collector = collect(request.source, request.pattern, request.by, options, states)
+        bar.total = collector.bytes
+        entry = None if states is None else entry_of(collector, states, request.pattern)
         report = None if entry is None else entry.find()
         if report is None:
             try:
@@ -69,7 +65,7 @@ def run(request: Request) -> int:
                 stopped = True
             report = collector.report()
             if entry is not None:
-                entry.keep(report, state())
+                entry.keep(report)
         rows = sorted_rows(report, request.sort, ascending=request.ascending)[: request.top]
     except UnknownNameError as error:
         raise error.at(request.source) from None
@@ -86,20 +82,6 @@ def run(request: Request) -> int:
     if stopped:
         print("\nweigh: stopped", file=sys.stderr)  # noqa: T201
     return 130 if stopped else 0
-
-
-def _entry(
-    request: Request, options: Options, form: str, size: int
-) -> tuple[Entry | None, Callable[[], State | None]]:
-    """Find the place in the cache for this question, and what tells its files' state again."""
-    from weigh._measures.cache import ALONE, Entry, state_of
-
-    def state() -> State | None:
-        return state_of(request.source, alone=form in ALONE)
-
-    before = state() if request.cache and size >= _WORTH else None
-    entry = None if before is None else Entry(before, request.pattern, request.by, options)
-    return entry, state
 
 
 def _write_text(request: Request, report: StatisticsReport) -> None:

@@ -127,6 +127,11 @@ class Collector:
         by: what to group by: ``"layer"``, ``"kind"``, ``"dtype"``, ``"role"`` or an axis.
         options: how they are measured.
 
+    Attributes:
+        format: the network's.
+        by: what is grouped by.
+        options: how is measured.
+
     Raises:
         UnknownNameError: there is no such axis.
     """
@@ -134,7 +139,7 @@ class Collector:
     def __init__(
         self, network: Network, tensors: Sequence[Tensor], by: str, options: Options
     ) -> None:
-        self._by, self._options = by, options
+        self.by, self.options = by, options
         self.format = network.format
         self._wanted = list(tensors)
         self._axis = bool(by) and by not in GROUPS
@@ -153,6 +158,16 @@ class Collector:
         self._parameters = any(t.role == "parameter" for t in self._wanted)
 
     @property
+    def wanted(self) -> list[Tensor]:
+        """The tensors that rows are about, tied ones under each of their names."""
+        return list(self._wanted)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the tensors take that have to be measured."""
+        return sum(tensor.bytes or 0 for tensor in self.tensors)
+
+    @property
     def tensors(self) -> list[Tensor]:
         """The tensors that have to be measured: of tied ones, one."""
         return [tensor for tensor in self._wanted if tensor.name not in self._tied]
@@ -160,16 +175,16 @@ class Collector:
     def run(self) -> Iterator[str]:
         """Measure everything; give the name of each tensor when it is done."""
         if not self._axis:
-            for measured in measure(self.tensors, self._options):
+            for measured in measure(self.tensors, self.options):
                 self._take(measured)
                 yield measured.tensor.name
             return
         for tensor in self.tensors:
-            axis = axis_of(tensor, self._by)
+            axis = axis_of(tensor, self.by)
             rows = self._rows.setdefault(tensor.name, [])
             try:
-                for measured in measure_positions(tensor, axis or 0, self._options):
-                    rows.append(self._row(measured, f"{tensor.name}[{self._by}={len(rows)}]"))
+                for measured in measure_positions(tensor, axis or 0, self.options):
+                    rows.append(self._row(measured, f"{tensor.name}[{self.by}={len(rows)}]"))
                     self._add_total(tensor, measured.table)
             except (ValuesError, UnsupportedError) as error:
                 rows.append(StatisticsRow(tensor.name, None, tensor, problem=str(error)))
@@ -182,14 +197,14 @@ class Collector:
             for table in self._totals.values():
                 total.merge(table)
         rows = self._tensor_rows()
-        if self._by and not self._axis:
+        if self.by and not self._axis:
             rows = [*self._group_rows(), *(row for row in rows if row.problem)]
         missing = any(tensor.name not in self._rows for tensor in self.tensors)
         name = "(all parameters)" if self._parameters else "(all tensors)"
         return StatisticsReport(
             tuple(rows),
             self._table_row(name, total, len(self._totalled)),
-            self._by,
+            self.by,
             self._parameters,
             not missing,
             {row.name: at for at, row in enumerate(rows)},
@@ -199,10 +214,10 @@ class Collector:
         tensor, table = measured.tensor, measured.table
         self._rows[tensor.name] = []
         self._add_total(tensor, table)
-        if not self._by or table is None:
+        if not self.by or table is None:
             self._rows[tensor.name].append(self._row(measured, tensor.name))
         else:
-            key = group_of(tensor, self._by, self._kinds)
+            key = group_of(tensor, self.by, self._kinds)
             before, count = self._groups.get(key, (None, 0))
             self._groups[key] = (table if before is None else before + table, count + 1)
 
@@ -216,7 +231,7 @@ class Collector:
         table, stored = measured.table, measured.stored
         if table is None:
             return StatisticsRow(name, None, measured.tensor, problem=measured.problem)
-        found = measured.statistics(self._options.quantiles)
+        found = measured.statistics(self.options.quantiles)
         inside = Statistics.of(stored) if stored is not None else None
         low, high, bins = small_histogram(table)
         return StatisticsRow(
@@ -226,7 +241,7 @@ class Collector:
     def _table_row(self, name: str, table: Table, tensors: int) -> StatisticsRow:
         """Make the row of several tensors."""
         low, high, bins = small_histogram(table)
-        found = Statistics.of(table, self._options.quantiles)
+        found = Statistics.of(table, self.options.quantiles)
         return StatisticsRow(name, found, tensors=tensors, low=low, high=high, bins=bins)
 
     def _tensor_rows(self) -> list[StatisticsRow]:
@@ -241,7 +256,7 @@ class Collector:
     def _group_rows(self) -> list[StatisticsRow]:
         rows = [self._table_row(name, *group) for name, group in self._groups.items()]
         backwards = enumerate(reversed(self._wanted))
-        order = {group_of(t, self._by, self._kinds): at for at, t in backwards}
+        order = {group_of(t, self.by, self._kinds): at for at, t in backwards}
         return sorted(rows, key=lambda row: -order[row.name])
 
 

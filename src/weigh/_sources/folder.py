@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from weigh._errors import FormatError, SourceError
 from weigh._sources.bytes import ByteSource, LocalFile
+
+if TYPE_CHECKING:
+    from weigh._states import States
 
 _MAX_NAME = 1024
 _MAX_ENTRIES = 100_000
@@ -86,6 +89,7 @@ class LocalFolder:
 
     Args:
         path: where it is.
+        states: where to note what is looked at, here and in the folders within.
 
     Raises:
         SourceError: it is missing, or no folder.
@@ -93,8 +97,8 @@ class LocalFolder:
 
     far = False
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], states: States | None = None) -> None:
+        self.name, self._states = os.fspath(path), states
         # Not by pathlib, which takes longer to load than a file to list.
         root = os.path.realpath(self.name)
         if not os.path.isdir(root):  # noqa: PTH112
@@ -119,6 +123,8 @@ class LocalFolder:
 
     def _names(self, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
         names = []
+        if self._states is not None:
+            self._states.see(self._root)
         try:
             with os.scandir(self._root) as entries:
                 for count, entry in enumerate(entries):
@@ -156,11 +162,14 @@ class LocalFolder:
             SourceError: there is no such folder.
         """
         self._resolved(path)
-        return LocalFolder(os.path.join(self.name, path))  # noqa: PTH118
+        return LocalFolder(os.path.join(self.name, path), self._states)  # noqa: PTH118
 
     def _resolved(self, path: str) -> str:
         check_inside(path)
-        place = os.path.realpath(os.path.join(self._root, path))  # noqa: PTH118
+        named = os.path.join(self._root, path)  # noqa: PTH118
+        if self._states is not None:
+            self._states.see(named)
+        place = os.path.realpath(named)
         within, found = os.path.normcase(self._within), os.path.normcase(place)
         if found != within and not found.startswith(os.path.join(within, "")):  # noqa: PTH118
             raise FormatError("a link leads out of its folder", seen=repr(path))
@@ -184,12 +193,18 @@ def _linked_within(root: str) -> str:
     return repository if snapshot == root or os.path.isdir(blobs) else root  # noqa: PTH112
 
 
-def local_file(path: str | os.PathLike[str]) -> LocalFile:
+def local_file(path: str | os.PathLike[str], states: States | None = None) -> LocalFile:
     """Open a file on this machine that the user names, with the folder it lies in.
+
+    Args:
+        path: where it is.
+        states: where to note what is looked at, it and whatever beside it.
 
     Raises:
         SourceError: it is missing, not a plain file, or may not be read.
     """
+    if states is not None:
+        states.see(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100
     file = LocalFile(path)
-    file.beside = LocalFolder(os.path.dirname(os.fsdecode(path)) or ".")  # noqa: PTH120
+    file.beside = LocalFolder(os.path.dirname(os.fsdecode(path)) or ".", states)  # noqa: PTH120
     return file

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from weigh._errors import FormatError, SourceError
 from weigh._names import did_you_mean
-from weigh._sources.folder import LocalFolder
 
 PREFIX = "hf:"
 _REPOSITORY = re.compile(r"(?:[\w.-]+/)?[\w.-]+")
@@ -16,8 +15,8 @@ _NAMED = 5
 _REVISION = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
 
 
-def cached_model(name: str) -> LocalFolder:
-    """Give the folder of a cached model: ``hf:org/name`` or ``hf:org/name@revision``.
+def cached_model(name: str) -> str:
+    """Find the folder of a cached model: ``hf:org/name`` or ``hf:org/name@revision``.
 
     Raises:
         FormatError: it is no name of a model.
@@ -38,7 +37,7 @@ def cached_model(name: str) -> LocalFolder:
             seen=str(cache) if cache.is_dir() else f"no folder {cache}",
             do=f"{near} Weigh downloads nothing: fetch it first.".strip(),
         )
-    return LocalFolder(_snapshot(model, wanted, revision))
+    return str(_snapshot(model, wanted, revision))
 
 
 def _cache() -> Path:

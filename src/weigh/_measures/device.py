@@ -55,15 +55,18 @@ def device_table(
         return None
     torch = sys.modules["torch"]
     width = 1 if dtype.startswith("float4_") else WIDTHS[dtype]
+    floats = dtype.startswith("float")
     table = Table(dtype)
+    counts = None
     with _lock, torch.no_grad():
         _settle(torch, tensor.device)
         for bits in _chunks(torch, tensor, width, chunk or CHUNK // width):
             heed()
-            if dtype in _WIDE:
-                _add_wide(torch, table, bits)
-            else:
-                _add_narrow(torch, table, bits)
+            add = _add_narrow if dtype not in _WIDE else _add_floats if floats else _add_integers
+            found = add(torch, table, bits)
+            counts = found if counts is None else counts + found
+        if counts is not None:
+            table.add_counts(_by_pattern(counts.tolist(), dtype))
     return table
 
 
@@ -135,26 +138,26 @@ def _chunks(torch: Any, tensor: Any, width: int, chunk: int) -> Iterator[Any]:
         yield left
 
 
-def _add_narrow(torch: Any, table: Table, bits: Any) -> None:
-    if bits.element_size() == 1:
-        counts = torch.bincount(bits, minlength=256).tolist()
-    else:
-        counts = torch.bincount(bits.to(torch.int32) & 0xFFFF, minlength=1 << 16).tolist()
-    if table.dtype == "bool":
-        counts = [counts[0], sum(counts[1:])]
-    elif table.dtype.startswith("float4_"):  # two in a byte
+def _by_pattern(counts: list[int], dtype: str) -> list[int]:
+    """Turn the counts of bytes into those of patterns, where these are not the same."""
+    if dtype == "bool":
+        return [counts[0], sum(counts[1:])]
+    if dtype.startswith("float4_"):  # two in a byte
         halves = [sum(counts[low::16]) for low in range(16)]
-        counts = [sum(counts[16 * at : 16 * at + 16], halves[at]) for at in range(16)]
-    table.add_counts(counts)
+        return [sum(counts[16 * at : 16 * at + 16], halves[at]) for at in range(16)]
+    return counts
 
 
-def _add_wide(torch: Any, table: Table, bits: Any) -> None:
-    if not table.dtype.startswith("float"):
-        _add_integers(torch, table, bits)
-        return
+def _add_narrow(torch: Any, _: Table, bits: Any) -> Any:
+    if bits.element_size() == 1:
+        return torch.bincount(bits, minlength=256)
+    return torch.bincount(bits.to(torch.int32) & 0xFFFF, minlength=1 << 16)
+
+
+def _add_floats(torch: Any, table: Table, bits: Any) -> Any:
     width = 8 * bits.element_size()
     tops = (bits >> (width - 16)).to(torch.int32) & 0xFFFF
-    table.add_counts(torch.bincount(tops, minlength=1 << 16).tolist())
+    counts = torch.bincount(tops, minlength=1 << 16)
     del tops
     values = bits.view(torch.float32 if width == 32 else torch.float64)
     largest = torch.finfo(values.dtype).max
@@ -162,8 +165,8 @@ def _add_wide(torch: Any, table: Table, bits: Any) -> None:
     nan = posinf = neginf = 0
     # NaN and infinities fail the comparison, too.
     if not (low >= -largest and high <= largest):
-        counts = [torch.isnan(values).sum(), (values == torch.inf).sum()]
-        nan, posinf, neginf = torch.stack([*counts, (values == -torch.inf).sum()]).tolist()
+        ends = [torch.isnan(values).sum(), (values == torch.inf).sum()]
+        nan, posinf, neginf = torch.stack([*ends, (values == -torch.inf).sum()]).tolist()
         finite = torch.isfinite(values)
         low = torch.where(finite, values, torch.inf).min().item()
         high = torch.where(finite, values, -torch.inf).max().item()
@@ -178,6 +181,7 @@ def _add_wide(torch: Any, table: Table, bits: Any) -> None:
     found = (zeros, at_limit, first, last, _any_bits(bits))
     table.add_found(values.numel(), nan, posinf, neginf, *found)
     add_sums(torch, table, values, values)
+    return counts
 
 
 def _ordered(value: float, width: int) -> int:
@@ -203,9 +207,9 @@ def _any_bits(bits: Any) -> int:
     return (found | last) & ((1 << width) - 1)
 
 
-def _add_integers(torch: Any, table: Table, bits: Any) -> None:
+def _add_integers(torch: Any, table: Table, bits: Any) -> Any:
     signed, width = table.dtype.startswith("int"), 8 * bits.element_size()
-    table.add_counts(_integer_counts(torch, bits, signed=signed))
+    counts = _integer_counts(torch, bits, signed=signed)
     least = -1 << (width - 1)
     # With its first bit turned, an unsigned integer has the place of the signed one.
     placed = bits if signed else bits ^ least
@@ -218,9 +222,10 @@ def _add_integers(torch: Any, table: Table, bits: Any) -> None:
     table.add_found(bits.numel(), 0, 0, 0, zeros, at_limit, low - least, high - least, 0)
     values = bits if signed else bits.view(torch.uint32 if width == 32 else torch.uint64)
     add_sums(torch, table, values, bits)
+    return counts
 
 
-def _integer_counts(torch: Any, bits: Any, *, signed: bool) -> list[int]:
+def _integer_counts(torch: Any, bits: Any, *, signed: bool) -> Any:
     """Count integers by sign, exponent and seven bits more, as of a float32 that is cut off."""
     sums = torch.zeros(1 << 16, dtype=torch.int64, device=bits.device)
     for part in bits.split(1 << 22):
@@ -238,5 +243,4 @@ def _integer_counts(torch: Any, bits: Any, *, signed: bool) -> list[int]:
         if signed:
             key = key + (negative.to(torch.int64) << 15)
         sums += torch.bincount(key, minlength=1 << 16)
-    counts: list[int] = sums.tolist()
-    return counts
+    return sums

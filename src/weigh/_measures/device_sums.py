@@ -83,8 +83,8 @@ def _add_plain(
         powers[1] = square.transpose(0, 1)
         powers[2] = (square * one).transpose(0, 1)
         powers[3] = (square * square).transpose(0, 1)
-        for at in range(_STEPS):
-            sums += powers[:, at]
+        for power in powers.unbind(1):
+            sums += power
     width = LANES
     while width > 1:
         width //= 2

@@ -201,6 +201,27 @@ def test_files_side_by_side_are_told_apart(
     assert len(measured) == 2
 
 
+def test_two_files_of_one_folder_are_two_questions(
+    tmp_path: Path, measured: list[Collector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a format whose files may belong together."""
+    import gguf
+
+    monkeypatch.setattr(cache, "_RACY", -60.0)
+    (tmp_path / "models").mkdir()
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        writer = gguf.GGUFWriter(tmp_path / "models" / f"{name}.gguf", "llama")
+        writer.add_tensor("x.weight", np.full((4, 8), value, "f4"))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    for _ in range(2):
+        assert ask(tmp_path / "models" / "one.gguf").total.mean == 1.0
+        assert ask(tmp_path / "models" / "two.gguf").total.mean == 2.0
+    assert len(measured) == 2
+
+
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_a_changed_file_is_measured_again(
     prepared: list[Path], measured: list[Collector], case: int

@@ -76,9 +76,13 @@ KINDS = ("bf16", "f16", "f32", "f8")
 """The types of the files of weights."""
 
 
-def weights(folder: Path, kind: str, size: int) -> Path:
-    """Make ``size`` MB of weights that look like trained ones: normal, deviation 0.02."""
-    (path,) = _made([folder / f"weights-{size}MB.{kind}.safetensors"], [size])
+def weights(folder: Path, kind: str, size: int, end: str = "safetensors") -> Path:
+    """Make ``size`` MB of weights that look like trained ones.
+
+    They are normal, of deviation 0.02; those of 8 bits of deviation 1, as they lie beside a scale.
+    Sixteen tensors, or with ``end`` ``"one.safetensors"`` a single one; or ``"zip.pt"``.
+    """
+    (path,) = _made([folder / f"weights-{size}MB.{kind}.{end}"], [size])
     return path
 
 
@@ -112,7 +116,8 @@ def _make(path: Path, size: float) -> None:
     elif path.name.startswith("embedding"):
         tensors = {EMBEDDING: _random(_rows(size))}
     elif path.name.startswith("weights"):
-        tensors = _weights(path.name.split(".")[1], size)
+        _, kind, *end = path.name.split(".")
+        tensors = _weights(kind, size, 1 if end[0] == "one" else 16)
     else:
         tensors = _many(size)
     other = next((end for end in MAKERS if path.as_posix().endswith(end)), None)
@@ -182,8 +187,8 @@ def _random(rows: int) -> torch.Tensor:
     return whole
 
 
-def _weights(kind: str, size: float) -> dict[str, torch.Tensor]:
-    """Make sixteen matrices of normal values; one is drawn, the others are its negative or it."""
+def _weights(kind: str, size: float, many: int) -> dict[str, torch.Tensor]:
+    """Make matrices of normal values; one is drawn, the others are its negative or it."""
     import torch
 
     dtypes = {
@@ -193,10 +198,11 @@ def _weights(kind: str, size: float) -> dict[str, torch.Tensor]:
         "f8": torch.float8_e4m3fn,
     }
     dtype = dtypes[kind]
-    rows = max(1, round(size * 1e6 / 16 / dtype.itemsize / 4096))
+    rows = max(1, round(size * 1e6 / many / dtype.itemsize / 4096))
     scale = 1.0 if kind == "f8" else 0.02
     block = torch.randn(rows, 4096) * scale
-    return {f"layers.{i}.fc.weight": (-block if i % 2 else block + 0).to(dtype) for i in range(16)}
+    signs = [-1 if i % 2 else 1 for i in range(many)]
+    return {f"layers.{i}.fc.weight": (block * sign).to(dtype) for i, sign in enumerate(signs)}
 
 
 def _many(size: float) -> dict[str, torch.Tensor]:

@@ -18,6 +18,7 @@ WEIGH = Path(PYTHON).with_name("weigh")
 LISTING = Path(__file__).with_name("listing.py")
 
 USUAL = Path(__file__).with_name("usual.py")
+STATS = (WEIGH, "stats", "--json", "--no-cache")
 
 PEAK = 80  # MB
 
@@ -150,39 +151,23 @@ def _counted(served: Served, name: str, way: str, ours: Command, theirs: Command
 
 def stats(settings: Settings) -> Iterator[Row]:
     """Statistics of every value, against reading the bytes and against what people do today."""
-    cold: Command = [WEIGH, "stats", files.article(settings.cache)]
+    cold: Command = [*STATS, files.article(settings.cache)]
     numpy: Command = [PYTHON, "-c", "import numpy"]
     yield from _rows(
         "stats", "weigh stats article", "import numpy", cold, numpy, settings, most_ratio=1.6
     )
     yield from _reading(settings)
-    small = files.weights(settings.cache, "bf16", max(1, settings.size // 8))
-    once = Settings(settings.size, min(settings.runs, 3), settings.cache)
-    for way, most_ratio in (("torch", 1 / 30), ("numpy", 1 / 10), ("lovely-tensors", None)):
-        yield from _against(way, small, once, most_ratio)
-    half = files.weights(settings.cache, "bf16", max(1, settings.size // 2))
-    once = Settings(settings.size, 1, settings.cache)
-    yield from _against("weightlens", half, once, 1 / 40)
-
-
-def _against(way: str, path: Path, settings: Settings, most_ratio: float | None) -> Iterator[Row]:
-    if way not in ("torch", "numpy") and find_spec(way.replace("-", "_")) is None:
-        return
-    ours: Command = [WEIGH, "stats", path, "--json", "--no-cache"]
-    theirs: Command = [PYTHON, "-P", USUAL, way, path]
-    name = f"stats of {path.name}"
-    yield from _rows("stats", name, way, ours, theirs, settings, most_ratio=most_ratio)
+    yield from _memory(settings)
+    yield from _usual(settings)
+    yield from _weightlens(settings)
 
 
 def _reading(settings: Settings) -> Iterator[Row]:
-    """Measuring against reading, one thread against two, and the memory of files of any size."""
-    sizes = dict.fromkeys(files.KINDS, settings.size)
-    paths = [files.weights(settings.cache, kind, size) for kind, size in sizes.items()]
-    double = files.weights(settings.cache, "bf16", 2 * settings.size)
-    half = files.weights(settings.cache, "bf16", max(1, settings.size // 2))
+    """Measuring, and the counting alone, against reading; two threads against one."""
+    paths = [files.weights(settings.cache, kind, settings.size) for kind in files.KINDS]
     command: Command = [PYTHON, "-m", "benchmarks.reading", str(settings.runs)]
     try:
-        found = json.loads(run([*command, *paths, half, double], keep=True).output)
+        found = json.loads(run([*command, *paths], keep=True).output)
     except CommandError as error:
         yield Row("stats", "stats", "reading", "s", error=str(error))
         return
@@ -190,15 +175,73 @@ def _reading(settings: Settings) -> Iterator[Row]:
         figures = found[path.name]
         # The share of reading's speed is to be at least so much.
         most = {"bf16": 1 / 0.30, "f16": 1 / 0.30, "f32": 1 / 0.45}.get(kind)
-        for threads in (1, 2):
-            ours, theirs = figures[f"stats{threads}"], figures[f"read{threads}"]
-            name = f"stats of {kind}, {threads} thread{'s'[: threads - 1]}"
-            yield Row("stats", name, "reading", "s", ours, theirs, most_ratio=most)
+        for what, name in (("stats", "stats of"), ("count", "counting")):
+            for threads in (1, 2):
+                ours, theirs = figures[f"{what}{threads}"], figures[f"read{threads}"]
+                named = f"{name} {kind}, {threads} thread{'s'[: threads - 1]}"
+                yield Row("stats", named, "reading", "s", ours, theirs, most_ratio=most)
         one, two = figures["stats1"], figures["stats2"]
         yield Row("stats", f"{kind}: 2 threads", "1 thread", "s", two, one, most_ratio=1 / 1.7)
-    peaks = [found[path.name]["peak"] for path in (half, paths[0], double)]
-    for size, peak in zip(("half", "whole", "double"), peaks, strict=True):
-        yield Row("stats", f"private memory, {size} size", "half", "MB", peak, peaks[0], most=150)
+
+
+def _memory(settings: Settings) -> Iterator[Row]:
+    """The memory of files of half, whole and double size, each in a process of its own."""
+    sizes = {"half": settings.size // 2 or 1, "whole": settings.size, "double": 2 * settings.size}
+    found: dict[str, dict[str, list[float]]] = {}
+    for size, megabytes_of in sizes.items():
+        path = files.weights(settings.cache, "bf16", megabytes_of)
+        try:
+            seen = [run([PYTHON, "-m", "benchmarks.memory", path], keep=True) for _ in range(3)]
+        except CommandError as error:
+            yield Row("stats", f"memory, {size} size", "half", "MB", error=str(error))
+            return
+        each = [json.loads(one.output) for one in seen]
+        found[size] = {kind: [one[kind] for one in each] for kind in ("private", "resident")}
+        for kind, most in (("private", 150), ("resident", None)):
+            ours, theirs = found[size][kind], found["half"][kind]
+            yield Row("stats", f"{kind} memory, {size} size", "half", "MB", ours, theirs, most=most)
+
+
+def _usual(settings: Settings) -> Iterator[Row]:
+    """The same answers by the usual calls, about one tensor, in one process after its imports."""
+    path = files.weights(settings.cache, "bf16", max(1, settings.size // 8), "one.safetensors")
+    ways: tuple[tuple[str, float | None], ...] = (
+        ("torch", 1 / 30),
+        ("torch-in-chunks", 1 / 30),
+        ("numpy", 1 / 10),
+        ("numpy-in-chunks", 1 / 10),
+        ("lovely-tensors", None),
+    )
+    for way, most in ways:
+        if way == "lovely-tensors" and find_spec("lovely_tensors") is None:
+            continue
+        command: Command = [
+            PYTHON,
+            "-m",
+            "benchmarks.beside",
+            str(min(settings.runs, 3)),
+            way,
+            path,
+        ]
+        try:
+            figures = json.loads(run(command, keep=True).output)
+        except CommandError as error:
+            yield Row("stats", "stats of a tensor", way, "s", most_ratio=most, error=str(error))
+            continue
+        yield Row("stats", "stats of a tensor", way, "s", **figures, most_ratio=most)
+
+
+def _weightlens(settings: Settings) -> Iterator[Row]:
+    """Whole processes; it takes long, so it runs once on half the size."""
+    if find_spec("weightlens") is None:
+        return
+    once = Settings(settings.size, 1, settings.cache)
+    for end in ("safetensors", "zip.pt"):
+        path = files.weights(settings.cache, "bf16", settings.size // 2 or 1, end)
+        ours: Command = [*STATS, path]
+        theirs: Command = [PYTHON, "-P", USUAL, "weightlens", path]
+        name = f"stats of {end}"
+        yield from _rows("stats", name, "weightlens", ours, theirs, once, most_ratio=1 / 40)
 
 
 WAYS = {"http": ("whole-http",), "s3": ("whole-s3", "s3fs")}

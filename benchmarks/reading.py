@@ -1,7 +1,7 @@
 """``weigh.stats`` beside plainly reading the same mapped bytes, with the same threads.
 
-``python -m benchmarks.reading RUNS FILE...`` prints JSON: for each file the seconds of reading and
-of measuring, by one and by two threads, in turn; and the private memory that measuring took.
+``python -m benchmarks.reading RUNS FILE...`` prints JSON: for each file the seconds of reading, of
+measuring, and of the counting alone, by one and by two threads, in turn.
 """
 
 from __future__ import annotations
@@ -17,30 +17,65 @@ from pathlib import Path
 import numpy as np
 
 import weigh
+from weigh._measures.feed import PIECE, stored_feed
+from weigh._measures.table import Table
 
-_PIECE = 1 << 17  # 64-bit words
+_WORDS = 1 << 17  # 64-bit words in a piece of 1 MiB
 
 
 def read(path: Path, threads: int) -> None:
     """Look at every byte of a mapped file."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        _share(mapped, threads)
+        _look(mapped, threads)
 
 
-def _share(mapped: mmap.mmap, threads: int) -> None:
+def _look(mapped: mmap.mmap, threads: int) -> None:
     words = np.frombuffer(mapped, np.uint64, count=len(mapped) // 8)
-    share = -(-len(words) // threads)
 
-    def look(first: int) -> None:
-        last = min(first + share, len(words))
-        for at in range(first, last, _PIECE):
-            np.bitwise_or.reduce(words[at : min(at + _PIECE, last)])
+    def look(first: int, last: int) -> None:
+        for at in range(first, last, _WORDS):
+            np.bitwise_or.reduce(words[at : min(at + _WORDS, last)])
 
-    crew = [threading.Thread(target=look, args=(share * i,)) for i in range(threads)]
+    _share(len(words), threads, look)
+
+
+def count(path: Path, threads: int) -> None:
+    """Count the patterns of every tensor, and work out nothing from them."""
+    for tensor in weigh.open(path).tensors():
+        feed = stored_feed(tensor.values)
+        piece = feed.piece
+        assert piece is not None  # safetensors' values lie end to end
+        tables = []
+
+        def look(first: int, last: int) -> None:
+            table = Table(feed.dtype)  # noqa: B023 - called before the next tensor
+            for at in range(first, last, PIECE):
+                stop = min(at + PIECE, last)
+                table.add(piece(at, stop), stop - at)  # noqa: B023
+            tables.append(table)  # noqa: B023
+
+        _share(feed.count, threads, look)
+        for table in tables[1:]:
+            tables[0].merge(table)
+
+
+def _share(size: int, threads: int, look: Callable[[int, int], None]) -> None:
+    """Let each thread look at its share of what there is."""
+    share = -(-size // threads)
+    shares = [(at, min(at + share, size)) for at in range(0, size, share)]
+    crew = [threading.Thread(target=look, args=each) for each in shares[1:]]
     for thread in crew:
         thread.start()
+    look(*shares[0])
     for thread in crew:
         thread.join()
+
+
+def measure(path: Path, threads: int) -> None:
+    weigh.stats(path, threads=threads)
+
+
+DOERS: dict[str, Callable[[Path, int], None]] = {"read": read, "stats": measure, "count": count}
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -49,41 +84,16 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def private_memory() -> float:
-    """The megabytes that no file is behind."""
-    text = Path("/proc/self/status").read_text("ascii")
-    return int(text.partition("RssAnon:")[2].split()[0]) / 1e3
-
-
-def peak_of(work: Callable[[], object]) -> float:
-    """The most private memory while something runs, as seen every few milliseconds."""
-    done = threading.Event()
-    most = [private_memory()]
-
-    def watch() -> None:
-        while not done.wait(0.003):
-            most.append(private_memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    work()
-    done.set()
-    watcher.join()
-    return max(most)
-
-
 def main(runs: int, paths: list[Path]) -> None:
     found = {}
     for path in paths:
         figures: dict[str, list[float]] = {}
         for run in range(runs + 1):
             for threads in (1, 2):
-                reading = seconds(lambda: read(path, threads))  # noqa: B023 - called at once
-                measuring = seconds(lambda: weigh.stats(path, threads=threads))  # noqa: B023
-                if run:  # the first run brings the pages into memory
-                    figures.setdefault(f"read{threads}", []).append(reading)
-                    figures.setdefault(f"stats{threads}", []).append(measuring)
-        figures["peak"] = [peak_of(lambda: weigh.stats(path))]  # noqa: B023
+                for name, do in DOERS.items():
+                    took = seconds(lambda: do(path, threads))  # noqa: B023 - called at once
+                    if run:  # the first run brings the pages into memory
+                        figures.setdefault(f"{name}{threads}", []).append(took)
         found[path.name] = figures
     print(json.dumps(found))
 

@@ -180,6 +180,8 @@ def _reading(settings: Settings) -> Iterator[Row]:
                 ours, theirs = figures[f"{what}{threads}"], figures[f"read{threads}"]
                 named = f"{name} {kind}, {threads} thread{'s'[: threads - 1]}"
                 yield Row("stats", named, "reading", "s", ours, theirs, most_ratio=most)
+        ours, theirs = figures["faults of stats"], figures["faults of read"]
+        yield Row("stats", f"{kind}: page faults", "reading", "faults", ours, theirs)
         one, two = figures["stats1"], figures["stats2"]
         yield Row("stats", f"{kind}: 2 threads", "1 thread", "s", two, one, most_ratio=1 / 1.7)
 
@@ -213,6 +215,7 @@ def _usual(settings: Settings) -> Iterator[Row]:
         ("lovely-tensors", None),
     )
     for way, most in ways:
+        files.settle(path)
         if way == "lovely-tensors" and find_spec("lovely_tensors") is None:
             continue
         command: Command = [
@@ -232,16 +235,17 @@ def _usual(settings: Settings) -> Iterator[Row]:
 
 
 def _weightlens(settings: Settings) -> Iterator[Row]:
-    """Whole processes; it takes long, so it runs once on half the size."""
+    """Whole processes; it takes long, so it runs a few times on half the size."""
     if find_spec("weightlens") is None:
         return
-    once = Settings(settings.size, 1, settings.cache)
+    few = Settings(settings.size, min(settings.runs, 3), settings.cache)
     for end in ("safetensors", "zip.pt"):
         path = files.weights(settings.cache, "bf16", settings.size // 2 or 1, end)
+        files.settle(path)
         ours: Command = [*STATS, path]
         theirs: Command = [PYTHON, "-P", USUAL, "weightlens", path]
         name = f"stats of {end}"
-        yield from _rows("stats", name, "weightlens", ours, theirs, once, most_ratio=1 / 40)
+        yield from _rows("stats", name, "weightlens", ours, theirs, few, most_ratio=1 / 40)
 
 
 WAYS = {"http": ("whole-http",), "s3": ("whole-s3", "s3fs")}

@@ -1,13 +1,15 @@
 """``weigh.stats`` beside plainly reading the same mapped bytes, with the same threads.
 
 ``python -m benchmarks.reading RUNS FILE...`` prints JSON: for each file the seconds of reading, of
-measuring, and of the counting alone, by one and by two threads, in turn.
+measuring, and of the counting alone, by one and by two threads, in turn; and how many page faults
+reading and measuring took by one thread.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
+import resource
 import sys
 import threading
 import time
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import weigh
+from benchmarks.files import settle
 from weigh._measures.feed import PIECE, stored_feed
 from weigh._measures.table import Table
 
@@ -84,16 +87,25 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def faults(work: Callable[[], object]) -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    work()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
 def main(runs: int, paths: list[Path]) -> None:
     found = {}
     for path in paths:
+        settle(path)
         figures: dict[str, list[float]] = {}
         for run in range(runs + 1):
             for threads in (1, 2):
                 for name, do in DOERS.items():
                     took = seconds(lambda: do(path, threads))  # noqa: B023 - called at once
-                    if run:  # the first run brings the pages into memory
+                    if run:  # the first run is not counted
                         figures.setdefault(f"{name}{threads}", []).append(took)
+        for name in ("read", "stats"):
+            figures[f"faults of {name}"] = [faults(lambda: DOERS[name](path, 1))]  # noqa: B023
         found[path.name] = figures
     print(json.dumps(found))
 

@@ -41,9 +41,15 @@ double number_of(const Type& type, std::uint64_t key) {
     }
 }
 
+std::size_t Table::occurring() const {
+    const auto none = std::count(dense_.begin(), dense_.end(), std::uint64_t{0});
+    return dense_.size() - static_cast<std::size_t>(none) + keys_.size();
+}
+
 std::vector<std::pair<std::uint32_t, std::uint64_t>> Table::counts() const {
     if (!open_.empty()) return closed().counts();
     std::vector<std::pair<std::uint32_t, std::uint64_t>> made;
+    made.reserve(occurring());
     visit([&](std::uint32_t pattern, std::uint64_t count) { made.emplace_back(pattern, count); });
     return made;
 }
@@ -213,6 +219,8 @@ static std::pair<std::uint64_t, std::uint64_t> keys_of(const Type& type, std::ui
 
 std::vector<Cell> Table::make_cells() const {
     std::vector<Cell> made;
+    // A vector that grows takes new memory again and again, which the system has to clear.
+    made.reserve(occurring());
     std::uint64_t before = 0;
     const bool narrow = type_->narrow(), doubled = type_->family == Family::f64;
     const std::uint32_t special = doubled ? 0x7ff0 : 0x7f80;

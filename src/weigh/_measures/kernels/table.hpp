@@ -98,6 +98,7 @@ class Table {
     void close();
     std::vector<Cell> make_cells() const;
     bool consistent() const;
+    std::size_t occurring() const;  // patterns
     void make_dense();
     void take(Scratch& scratch, bool few);
     void add_sparse(const std::vector<std::uint16_t>& keys, const std::vector<std::uint64_t>& counts);

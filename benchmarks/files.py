@@ -73,14 +73,14 @@ def embeddings(folder: Path, sizes: Sequence[float]) -> list[tuple[Path, int]]:
     return list(zip(_made(paths, sizes), map(_rows, sizes), strict=True))
 
 
-KINDS = ("bf16", "f16", "f32", "f8")
-"""The types of the files of weights."""
+KINDS = ("bf16", "f16", "f32", "f8", "f8-unscaled")
+"""The types of the files of weights. Without a scale, most fp8 values are of a few patterns."""
 
 
 def weights(folder: Path, kind: str, size: int, end: str = "safetensors") -> Path:
     """Make ``size`` MB of weights that look like trained ones.
 
-    They are normal, of deviation 0.02; those of 8 bits of deviation 1, as they lie beside a scale.
+    They are normal, of deviation 0.02; those of ``f8`` of deviation 1, as they lie beside a scale.
     Sixteen tensors, or with ``end`` ``"one.safetensors"`` a single one; or ``"zip.pt"``.
     """
     (path,) = _made([folder / f"weights-{size}MB.{kind}.{end}"], [size])
@@ -213,6 +213,7 @@ def _weights(kind: str, size: float, many: int) -> dict[str, torch.Tensor]:
         "f16": torch.float16,
         "f32": torch.float32,
         "f8": torch.float8_e4m3fn,
+        "f8-unscaled": torch.float8_e4m3fn,
     }
     dtype = dtypes[kind]
     rows = max(1, round(size * 1e6 / many / dtype.itemsize / 4096))

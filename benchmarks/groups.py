@@ -190,10 +190,11 @@ def _memory(settings: Settings) -> Iterator[Row]:
     """The memory of files of half, whole and double size, each in a process of its own."""
     sizes = {"half": settings.size // 2 or 1, "whole": settings.size, "double": 2 * settings.size}
     found: dict[str, dict[str, list[float]]] = {}
+    few = min(settings.runs, 3)
     for size, megabytes_of in sizes.items():
         path = files.weights(settings.cache, "bf16", megabytes_of)
         try:
-            seen = [run([PYTHON, "-m", "benchmarks.memory", path], keep=True) for _ in range(3)]
+            seen = [run([PYTHON, "-m", "benchmarks.memory", path], keep=True) for _ in range(few)]
         except CommandError as error:
             yield Row("stats", f"memory, {size} size", "half", "MB", error=str(error))
             return

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <tuple>
+#include <type_traits>
 
 #include "refiner.hpp"
 #include "table.hpp"
@@ -42,8 +43,6 @@ void add(Counter& counter, nb::handle buffer, std::size_t count) {
     counter.add(bytes.data(), bytes.size(), count);
 }
 
-
-// Adds the sums of one block, and counts nothing.
 template <typename T>
 Block block_of(const Bytes& bytes, std::size_t count) {
     if (count > block_values || count * sizeof(T) > bytes.size())
@@ -54,26 +53,14 @@ Block block_of(const Bytes& bytes, std::size_t count) {
     return block;
 }
 
+// Adds the sums of one block, and counts nothing.
 void add_sums_of(Table& table, nb::handle buffer, std::size_t count) {
     const Bytes bytes(buffer);
-    const bool single = table.type().bits == 32;
-    switch (table.type().family) {
-        case Family::f32:
-            return table.add_block(block_of<float>(bytes, count));
-        case Family::f64:
-            return table.add_block(block_of<double>(bytes, count));
-        case Family::sint:
-            if (table.type().narrow()) break;
-            return table.add_block(single ? block_of<std::int32_t>(bytes, count)
-                                          : block_of<std::int64_t>(bytes, count));
-        case Family::uint:
-            if (table.type().narrow()) break;
-            return table.add_block(single ? block_of<std::uint32_t>(bytes, count)
-                                          : block_of<std::uint64_t>(bytes, count));
-        default:
-            break;
-    }
-    throw std::invalid_argument("of narrow types no sums are made");
+    if (table.type().narrow() || table.type().family == Family::mixed)
+        throw std::invalid_argument("of narrow types no sums are made");
+    with_wide(table.type(), [&](auto value) {
+        table.add_block(block_of<decltype(value)>(bytes, count));
+    });
 }
 
 // The number of an ordered integer, exactly: an int for integers, else a float.
@@ -81,15 +68,11 @@ nb::object python_number(const Table& table, std::uint64_t key) {
     const Type& type = table.type();
     if (type.floating()) return nb::float_(number_of(type, key) + 0.0);
     if (type.narrow()) return nb::int_(static_cast<std::int64_t>(number_of(type, key)));
-    if (type.family == Family::uint) return nb::int_(key);
-    if (type.bits == 32) {
-        std::int32_t value;
+    return with_wide(type, [key](auto value) -> nb::object {
         unordered(key, value);
-        return nb::int_(value);
-    }
-    std::int64_t value;
-    unordered(key, value);
-    return nb::int_(value);
+        if constexpr (std::is_integral<decltype(value)>::value) return nb::int_(value);
+        return nb::float_(value);
+    });
 }
 
 // An exact sum as (integer, exponent): integer * 2^exponent.
@@ -141,12 +124,6 @@ std::vector<std::uint64_t> histogram(const Table& table, const std::vector<doubl
     return made;
 }
 
-bool is_exact(const Table& table) {
-    const std::vector<Cell>& cells = table.cells();
-    return std::all_of(cells.begin(), cells.end(),
-                       [](const Cell& cell) { return cell.low == cell.high; });
-}
-
 }  // namespace
 }  // namespace weigh
 
@@ -163,7 +140,7 @@ NB_MODULE(_kernels, m) {
         .def("add_counts", &Table::add_counts, "counts"_a)
         .def("add_block",
              [](Table& self, std::uint64_t finite, double pivot, double sum1, double sum2,
-                double sum3, double sum4, double absolute, int scale) {
+                double sum3, double sum4, double absolute) {
                  weigh::Block block;
                  block.finite = finite;
                  block.pivot = pivot;
@@ -172,20 +149,16 @@ NB_MODULE(_kernels, m) {
                  block.sum3 = sum3;
                  block.sum4 = sum4;
                  block.absolute = absolute;
-                 block.scale = scale;
                  self.add_block(block);
              },
-             "finite"_a, "pivot"_a, "sum1"_a, "sum2"_a, "sum3"_a, "sum4"_a, "absolute"_a,
-             "scale"_a = 0)
+             "finite"_a, "pivot"_a, "sum1"_a, "sum2"_a, "sum3"_a, "sum4"_a, "absolute"_a)
         .def("add_sums_of", &weigh::add_sums_of, "buffer"_a, "count"_a)
         .def("add_found", &Table::add_found, "count"_a, "nan"_a, "posinf"_a, "neginf"_a, "zeros"_a,
              "at_limit"_a, "low"_a, "high"_a, "bits"_a)
         .def("merge", &Table::merge, "other"_a)
         .def("widened", &Table::widened)
         .def_prop_ro("dtype", [](const Table& self) { return self.type().name; })
-        .def_prop_ro("exact", &weigh::is_exact)
         .def_prop_ro("spare_bits", &Table::spare_bits)
-        .def_prop_ro("nbytes", &Table::bytes)
         .def("summary",
              [](const Table& self) {
                  const weigh::Summary all = self.summary();

@@ -15,30 +15,10 @@ double number_of(const Type& type, std::uint64_t key) {
         unordered(key, value);
         return value;
     }
-    switch (type.family) {
-        case Family::f32: {
-            float value;
-            unordered(key, value);
-            return value;
-        }
-        case Family::uint:
-            return static_cast<double>(key);
-        case Family::sint:
-            if (type.bits == 32) {
-                std::int32_t value;
-                unordered(key, value);
-                return value;
-            } else {
-                std::int64_t value;
-                unordered(key, value);
-                return static_cast<double>(value);
-            }
-        default: {
-            double value;
-            unordered(key, value);
-            return value;
-        }
-    }
+    return with_wide(type, [key](auto value) {
+        unordered(key, value);
+        return static_cast<double>(value);
+    });
 }
 
 std::size_t Table::occurring() const {
@@ -282,6 +262,7 @@ void Table::widen_into(Table& mixed) const {
         mixed.high_ = std::max(mixed.high_, upper_end(most));
     }
     mixed.make_dense();
+    const Decoding* decoding = type_->narrow() ? &decoding_of(*type_) : nullptr;
     // Where a pattern goes must not depend on what else is in the table, or it would matter
     // in which order tables are merged.
     visit([&](std::uint32_t pattern, std::uint64_t count) {
@@ -289,10 +270,8 @@ void Table::widen_into(Table& mixed) const {
             if ((pattern & 0x7fff) < 0x7f80 || !type_->floating()) mixed.dense_[pattern] += count;
             return;
         }
-        const double value = type_->narrow()
-                                 ? value_of(*type_, pattern)
-                                 : double_of(static_cast<std::uint64_t>(pattern) << 48);
-        if (!type_->narrow() && (pattern & 0x7fff) >= 0x7ff0) return;
+        const double value = decoding ? decoding->patterns[pattern].value
+                                      : double_of(static_cast<std::uint64_t>(pattern) << 48);
         if (!std::isfinite(value)) return;
         const double most = std::numeric_limits<float>::max();
         auto single = static_cast<float>(std::min(std::max(value, -most), most));

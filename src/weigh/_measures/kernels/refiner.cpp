@@ -29,18 +29,7 @@ Refiner::Refiner(const std::string& type,
 
 void Refiner::add(const std::uint8_t* bytes, std::size_t size, std::size_t count) {
     check_size(*type_, size, count);
-    switch (type_->family) {
-        case Family::f32:
-            return add_values<float>(bytes, count);
-        case Family::f64:
-            return add_values<double>(bytes, count);
-        case Family::sint:
-            return type_->bits == 32 ? add_values<std::int32_t>(bytes, count)
-                                     : add_values<std::int64_t>(bytes, count);
-        default:
-            return type_->bits == 32 ? add_values<std::uint32_t>(bytes, count)
-                                     : add_values<std::uint64_t>(bytes, count);
-    }
+    with_wide(*type_, [&](auto value) { add_values<decltype(value)>(bytes, count); });
 }
 
 template <typename T>

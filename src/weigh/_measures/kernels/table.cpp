@@ -122,18 +122,7 @@ void Table::add_narrow(const std::uint8_t* bytes, std::size_t count) {
 }
 
 void Table::add_wide(const std::uint8_t* bytes, std::size_t count) {
-    switch (type_->family) {
-        case Family::f32:
-            return add_blocks<float>(bytes, count);
-        case Family::f64:
-            return add_blocks<double>(bytes, count);
-        case Family::sint:
-            return type_->bits == 32 ? add_blocks<std::int32_t>(bytes, count)
-                                     : add_blocks<std::int64_t>(bytes, count);
-        default:
-            return type_->bits == 32 ? add_blocks<std::uint32_t>(bytes, count)
-                                     : add_blocks<std::uint64_t>(bytes, count);
-    }
+    with_wide(*type_, [&](auto value) { add_blocks<decltype(value)>(bytes, count); });
 }
 
 template <typename T>
@@ -320,10 +309,6 @@ void Table::merge(const Table& other) {
     if (other.dense_.empty()) return add_sparse(other.keys_, other.sparse_);
     make_dense();
     for (std::size_t i = 0; i < dense_.size(); ++i) dense_[i] += other.dense_[i];
-}
-
-std::size_t Table::bytes() const {
-    return sizeof(*this) + 8 * dense_.size() + 10 * keys_.size() + open_.size();
 }
 
 }  // namespace weigh

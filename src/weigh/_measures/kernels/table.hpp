@@ -1,13 +1,12 @@
 // How often each pattern of bits occurs, and what follows from it.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <algorithm>
 #include <memory>
-#include <string>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -31,7 +30,6 @@ struct Summary {
     std::uint64_t at_limit = 0;  // values at the type's largest finite size, either sign
     std::uint64_t distinct = 0;  // patterns that occur
     double entropy = 0;          // of the patterns, in bits per value
-    std::uint64_t finite() const { return count - nan - posinf - neginf; }
 };
 
 struct Sums {
@@ -69,7 +67,6 @@ class Table {
     // How many of the lowest bits are 0 in every value of a float32 or float64.
     int spare_bits() const;
     std::vector<std::pair<std::uint32_t, std::uint64_t>> counts() const;
-    std::size_t bytes() const;
 
     std::string state() const;
     static Table of_state(const std::string& state);

@@ -212,4 +212,21 @@ inline void unordered(std::uint64_t key, std::uint32_t& value) {
 }
 inline void unordered(std::uint64_t key, std::uint64_t& value) { value = key; }
 
+// Calls `visit` with a value, 0, of what holds the numbers of a wide type; of tables of several
+// types, that is a double.
+template <typename Visit>
+auto with_wide(const Type& type, Visit visit) {
+    const bool single = type.bits == 32;
+    switch (type.family) {
+        case Family::f32:
+            return visit(float{});
+        case Family::sint:
+            return single ? visit(std::int32_t{}) : visit(std::int64_t{});
+        case Family::uint:
+            return single ? visit(std::uint32_t{}) : visit(std::uint64_t{});
+        default:
+            return visit(double{});
+    }
+}
+
 }  // namespace weigh

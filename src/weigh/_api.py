@@ -145,21 +145,7 @@ def stats(
     wanted = QUANTILES if quantiles is None else tuple(quantiles)
     options = Options(wanted, exact, threads, progress)
     states = States() if cache else None
-    collector = collect(source, pattern, by, options, states)
-    entry = None
-    if states is not None:
-        from weigh._measures.cache import entry_of  # most do without it
-
-        entry = entry_of(collector, states, pattern)
-        kept = None if entry is None else entry.find()
-        if kept is not None:
-            return kept
-    for _ in collector.run():
-        pass
-    report = collector.report()
-    if entry is not None:
-        entry.keep(report)
-    return report
+    return answer(collect(source, pattern, by, options, states), pattern, states)
 
 
 def collect(
@@ -192,6 +178,30 @@ def collect(
     network = source if isinstance(source, Network) else interpret(_facts(source, states))
     tensors = network.tensors() if pattern is None else network.select(pattern)
     return Collector(network, tensors, by, options)
+
+
+def answer(collector: Collector, pattern: str | None, states: States | None) -> StatisticsReport:
+    """Measure what was prepared, or give what was kept of it, if nothing has changed since.
+
+    Args:
+        collector: what ``collect`` gave.
+        pattern: what it was given.
+        states: what it was given; None if nothing is to be kept.
+    """
+    entry = None
+    if states is not None:
+        from weigh._measures.cache import entry_of  # most do without it
+
+        entry = entry_of(collector, states, pattern)
+        kept = None if entry is None else entry.find()
+        if kept is not None:
+            return kept
+    for _ in collector.run():
+        pass
+    report = collector.report()
+    if entry is not None:
+        entry.keep(report)
+    return report
 
 
 def _facts(source: object, states: States | None = None) -> Facts:

@@ -46,6 +46,16 @@ def parse_index(text: str) -> tuple[int | slice | EllipsisType, ...]:
     return tuple(parts)
 
 
+def repeats_enormously(count: int, stored: int) -> bool:
+    """Whether values are so many only because few stored ones are repeated.
+
+    Args:
+        count: how many there are: too many, if over 2^28 and over four times the stored ones.
+        stored: how many are stored.
+    """
+    return count > 1 << 28 and count > 4 * stored
+
+
 @record(frozen=True)
 class Region:
     """A box of a tensor with a step along each axis: an index made definite for a shape.

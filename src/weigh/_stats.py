@@ -6,9 +6,8 @@ import sys
 import threading
 from typing import Any
 
-from weigh._api import collect
+from weigh._api import answer, collect
 from weigh._errors import SourceError, UnknownNameError, UnsupportedError
-from weigh._measures.cache import entry_of
 from weigh._measures.measure import Options
 from weigh._measures.report import StatisticsReport, StatisticsRow
 from weigh._measures.statistics import QUANTILES
@@ -55,17 +54,11 @@ def run(request: Request) -> int:
         states = States() if request.cache else None
         collector = collect(request.source, request.pattern, request.by, options, states)
         bar.total = collector.bytes
-        entry = None if states is None else entry_of(collector, states, request.pattern)
-        report = None if entry is None else entry.find()
-        if report is None:
-            try:
-                for _ in collector.run():
-                    pass
-            except KeyboardInterrupt:
-                stopped = True
+        try:
+            report = answer(collector, request.pattern, states)
+        except KeyboardInterrupt:
+            stopped = True
             report = collector.report()
-            if entry is not None:
-                entry.keep(report)
         rows = sorted_rows(report, request.sort, ascending=request.ascending)[: request.top]
     except UnknownNameError as error:
         raise error.at(request.source) from None
@@ -110,11 +103,16 @@ def _write_json(report: StatisticsReport, rows: list[StatisticsRow], form: str) 
     sys.stdout.write(dumps(stats_json(report, rows, form)) + "\n")
 
 
+def _records(rows: list[StatisticsRow]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Give the rows as flat mappings, and all their keys: rows without values have no quantiles."""
+    records = [row.record() for row in rows]
+    return list(dict.fromkeys(key for record in records for key in record)), records
+
+
 def _write_csv(rows: list[StatisticsRow]) -> None:
     import csv
 
-    records = [row.record() for row in rows]
-    keys = list(dict.fromkeys(key for record in records for key in record))
+    keys, records = _records(rows)
     writer = csv.DictWriter(sys.stdout, keys, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
@@ -128,8 +126,7 @@ def _write_parquet(path: str, rows: list[StatisticsRow]) -> None:
         raise UnsupportedError(
             "writing Parquet needs the pyarrow package", do="Run: pip install 'weigh[parquet]'."
         ) from None
-    records: list[dict[str, Any]] = [row.record() for row in rows]
-    keys = list(dict.fromkeys(key for record in records for key in record))
+    keys, records = _records(rows)
     table = Table.from_pydict({key: [record.get(key) for record in records] for key in keys})
     try:
         parquet.write_table(table, path)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from weigh._measures.device_sums import add_sums
-from weigh._measures.feed import boxes
+from weigh._measures.feed import boxes, go_on
 from weigh._measures.refine import Ranges
 from weigh._measures.table import WIDTHS, Table
 
@@ -28,12 +28,8 @@ _ALL = (1 << 64) - 1
 _lock = threading.Lock()
 
 
-def _go_on() -> None:
-    """Do not stop."""
-
-
 def device_table(
-    tensor: Any, dtype: str, chunk: int = 0, heed: Callable[[], None] = _go_on
+    tensor: Any, dtype: str, chunk: int = 0, heed: Callable[[], None] = go_on
 ) -> Table | None:
     """Measure a tensor where it is.
 
@@ -75,7 +71,7 @@ def numbers_within(
     dtype: str,
     ranges: Ranges,
     chunk: int = 0,
-    heed: Callable[[], None] = _go_on,
+    heed: Callable[[], None] = go_on,
 ) -> Iterator[tuple[memoryview, int]]:
     """Bring over the numbers of a tensor that lie in some ranges; see ``device_table``.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weigh._dtypes import DTYPES, DType
 from weigh._errors import ValuesError
 from weigh._facts import Values
-from weigh._index import Region
+from weigh._index import Region, repeats_enormously
 from weigh._record import record
 
 if TYPE_CHECKING:
@@ -19,12 +19,31 @@ if TYPE_CHECKING:
 PIECE = 1 << 22
 """Numbers in a piece: a whole number of the blocks in which sums are made (16,384)."""
 
-_REPEATED = 1 << 28
+DEQUANTIZED = ("quantized", "blocks")
+"""The families whose values are read as other numbers, in float32, than are stored."""
 
 _COUNTED_AS = {
     "complex32": ("float16", 2), "complex64": ("float32", 2), "complex128": ("float64", 2),
     "qint8": ("int8", 1), "quint8": ("uint8", 1), "qint32": ("int32", 1), "quint4x2": ("uint4", 1),
 }  # fmt: skip
+
+
+def go_on() -> None:
+    """Do not stop: what is heeded between pieces where nobody stops the work."""
+
+
+def counted_as(dtype: DType) -> tuple[str, int]:
+    """Say as what type the numbers of a type's values are counted, and how many each value is.
+
+    Examples:
+        >>> counted_as(DTYPES["complex64"]), counted_as(DTYPES["qint8"])
+        (('float32', 2), ('float32', 1))
+    """
+    return ("float32", 1) if dtype.family in DEQUANTIZED else _stored_as(dtype)
+
+
+def _stored_as(dtype: DType) -> tuple[str, int]:
+    return _COUNTED_AS.get(dtype.name, (dtype.name, 1))
 
 
 @record(frozen=True)
@@ -47,16 +66,16 @@ class Feed:
 
 def feed_of(values: Values) -> Feed:
     """Prepare the numbers that a tensor's values stand for: dequantized, if they are quantized."""
-    dtype, shape = values.dtype, values.shape or ()
-    if dtype.family in ("quantized", "blocks"):
-        return Feed("float32", prod(shape), None, lambda: _read(values, DTYPES["float32"]))
+    if values.dtype.family in DEQUANTIZED:
+        count = prod(values.shape or ())
+        return Feed("float32", count, None, lambda: _read(values, DTYPES["float32"]))
     return stored_feed(values)
 
 
 def stored_feed(values: Values) -> Feed:
     """Prepare numbers as they are stored; those of blocks, whose numbers are none, as bytes."""
     dtype, shape = values.dtype, values.shape or ()
-    name, parts = _COUNTED_AS.get(dtype.name, (dtype.name, 1))
+    name, parts = _stored_as(dtype)
     count = prod(shape) * parts
     raw = getattr(values, "raw", None)
     if raw is not None and raw(0, 0) is not None and (dtype.block > 1 or dtype.bits != 6):
@@ -99,7 +118,7 @@ def refuse_repetition(values: Values) -> None:
     """
     count, extent = prod(values.shape or ()), values.extent
     stored = count if extent is None else extent.storage_bytes * 8 // values.dtype.bits
-    if count > _REPEATED and count > 4 * stored:
+    if repeats_enormously(count, stored):
         raise ValuesError(f"this would repeat {stored:,} stored values into {count:,}")
 
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from weigh._dtypes import DTYPES
 from weigh._errors import UnknownNameError, ValuesError
 from weigh._index import Region
-from weigh._measures.feed import PIECE, bytes_of, encoded, feed_of, refuse_repetition
-from weigh._measures.measure import SMALL, Measured, Options
-from weigh._measures.refine import Pieces, exact_ranks
-from weigh._measures.table import Table
+from weigh._measures.feed import (
+    DEQUANTIZED,
+    PIECE,
+    bytes_of,
+    counted_as,
+    encoded,
+    feed_of,
+    refuse_repetition,
+)
+from weigh._measures.measure import Measured, Options, counted, second_look
+from weigh._measures.refine import Pieces
 from weigh._model import Tensor
 from weigh._names import did_you_mean
 
@@ -60,16 +68,10 @@ def measure_positions(tensor: Tensor, axis: int, options: Options) -> Iterator[M
     Raises:
         ValuesError: the values cannot be had.
     """
+    dtype, _ = counted_as(tensor.dtype)
     for at, pieces in _positions(tensor, axis):
-        name = feed_of(tensor.values).dtype
-        table = Table(name)
-        for buffer, count in pieces():
-            table.add(buffer, count)
-        exact: dict[int, float] = {}
-        if options.exact or (tensor.count or 0) <= SMALL:
-            found = table.summary()
-            finite = found[0] - found[1] - found[2] - found[3]
-            exact = exact_ranks(table, finite, options.quantiles, pieces)
+        table = counted(dtype, pieces)
+        exact = second_look(table, tensor.count or 0, options, pieces)
         yield Measured(_at(tensor, axis, at), table, exact=exact)
     if options.progress is not None:
         options.progress(tensor.bytes or 0)
@@ -94,14 +96,12 @@ def _positions(tensor: Tensor, axis: int) -> Iterator[tuple[int, Pieces]]:
         return
     import numpy as np  # the values lie apart, and are brought together by it
 
-    dequantized = tensor.dtype.family in ("quantized", "blocks")
+    _, parts = counted_as(tensor.dtype)
+    kept = DTYPES["float32"] if tensor.dtype.family in DEQUANTIZED else tensor.dtype
     step = max(1, PIECE // max(1, each))
     for first in range(0, size, step):
         index: Any = (*(slice(None),) * axis, slice(first, first + step))
         values = tensor.values.read(Region.of(index, shape))
-        parts = 2 if tensor.dtype.family == "complex" else 1
         for offset, box in enumerate(np.moveaxis(values, axis, 0)):
-            codes = np.ascontiguousarray(box)
-            codes = codes if dequantized else encoded(codes, tensor.dtype)
-            piece = (bytes_of(codes), box.size * parts)
+            piece = (bytes_of(encoded(box, kept)), box.size * parts)
             yield first + offset, (piece,).__iter__

@@ -10,8 +10,8 @@ from functools import partial
 from queue import SimpleQueue
 
 from weigh._errors import UnsupportedError, ValuesError
-from weigh._measures.feed import PIECE, Feed, feed_of, refuse_repetition, stored_feed
-from weigh._measures.refine import Within, exact_ranks
+from weigh._measures.feed import PIECE, Feed, feed_of, go_on, refuse_repetition, stored_feed
+from weigh._measures.refine import Pieces, Within, exact_ranks
 from weigh._measures.statistics import QUANTILES, Statistics
 from weigh._measures.table import Table
 from weigh._record import field, record
@@ -126,11 +126,7 @@ class _StoppedError(Exception):
     """Nobody waits for the answer any more."""
 
 
-def _go_on() -> None:
-    """Do not stop."""
-
-
-def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = _go_on) -> Measured:
+def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = go_on) -> Measured:
     """Measure a whole tensor in this thread; ``heed`` may raise between pieces."""
     try:
         feed = _feed(tensor, heed)
@@ -167,20 +163,29 @@ def _where_it_is(
             if table is None:
                 return None
             within = partial(numbers_within, there, feed.dtype, heed=heed)
-            return Measured(tensor, table, exact=_exact(table, feed, options, within))
+            exact = second_look(table, feed.count, options, feed.pieces, within)
+            return Measured(tensor, table, exact=exact)
         except (TypeError, RuntimeError, NotImplementedError):  # it lacks memory or an operation
             return None
 
 
-def _exact(
-    table: Table, feed: Feed, options: Options, within: Within | None = None
+def second_look(
+    table: Table, size: int, options: Options, again: Pieces, within: Within | None = None
 ) -> dict[int, float]:
-    """Find what quantiles need by a second look, where one is wanted."""
-    if not options.exact and feed.count > SMALL:
+    """Find what quantiles need by a second look, where one is wanted or ``size`` is small."""
+    if not options.exact and size > SMALL:
         return {}
     count, nan, posinf, neginf, *_ = table.summary()
     finite = count - nan - posinf - neginf
-    return exact_ranks(table, finite, options.quantiles, feed.pieces, within)
+    return exact_ranks(table, finite, options.quantiles, again, within)
+
+
+def counted(dtype: str, pieces: Pieces) -> Table:
+    """Count all numbers that some pieces hold."""
+    table = Table(dtype)
+    for buffer, count in pieces():
+        table.add(buffer, count)
+    return table
 
 
 def _feed(tensor: Tensor, heed: Callable[[], None]) -> Feed:
@@ -198,14 +203,12 @@ def _feed(tensor: Tensor, heed: Callable[[], None]) -> Feed:
 
 def _finished(tensor: Tensor, feed: Feed, table: Table, options: Options) -> Measured:
     """Add what a second look and the stored numbers tell."""
-    exact = _exact(table, feed, options)
+    exact = second_look(table, feed.count, options, feed.pieces)
     stored = None
     if tensor.dtype.family in ("quantized", "blocks"):
         kept = stored_feed(tensor.values)
         if kept.piece is not None:
-            stored = Table(kept.dtype)
-            for buffer, count in kept.pieces():
-                stored.add(buffer, count)
+            stored = counted(kept.dtype, kept.pieces)
     return Measured(tensor, table, stored, exact=exact)
 
 

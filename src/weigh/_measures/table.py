@@ -14,6 +14,7 @@ from sys import float_info
 from typing import Any, Literal, Self
 from zlib import crc32
 
+from weigh._dtypes import DTYPES
 from weigh._measures._kernels import PatternTable
 
 Scale = Literal["linear", "symlog"]
@@ -124,9 +125,8 @@ class Table(PatternTable):
 
 
 WIDTHS = {
-    "bool": 1, "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4,
-    "uint64": 8, "int64": 8, "float6_e2m3fn": 1, "float6_e3m2fn": 1, "float8_e4m3fn": 1,
-    "float8_e4m3fnuz": 1, "float8_e5m2": 1, "float8_e5m2fnuz": 1, "float8_e8m0fnu": 1,
-    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
-}  # fmt: skip
+    name: max(1, dtype.bits // 8)
+    for name, dtype in DTYPES.items()
+    if dtype.bits != 4 and dtype.family not in ("complex", "quantized")
+}
 """The bytes of a value as it is counted; 4-bit types, two to a byte, are counted as well."""

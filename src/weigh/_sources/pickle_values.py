@@ -6,6 +6,7 @@ import codecs
 import struct
 import sys
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from weigh._errors import FormatError
@@ -42,30 +43,21 @@ def _text(form: struct.Struct) -> Operation:
     return operation
 
 
+def _bytes(form: struct.Struct, made: Callable[[bytes], object] = bytes) -> Operation:
+    def operation(m: Machine) -> None:
+        length = m.unpack(form)
+        if length >= LONG:
+            m.stack.append(m.leave(length))
+            return
+        m.charge(length)
+        m.stack.append(made(m.take(length)))
+
+    return operation
+
+
 def _old_text(form: struct.Struct) -> Operation:
     """Python 2's byte strings, which held text."""
-
-    def operation(m: Machine) -> None:
-        length = m.unpack(form)
-        if length >= LONG:
-            m.stack.append(m.leave(length))
-            return
-        m.charge(length)
-        m.stack.append(str(m.take(length), "latin-1"))
-
-    return operation
-
-
-def _bytes(form: struct.Struct) -> Operation:
-    def operation(m: Machine) -> None:
-        length = m.unpack(form)
-        if length >= LONG:
-            m.stack.append(m.leave(length))
-            return
-        m.charge(length)
-        m.stack.append(m.take(length))
-
-    return operation
+    return _bytes(form, lambda data: data.decode("latin-1"))
 
 
 def _binary_integer(form: struct.Struct) -> Operation:

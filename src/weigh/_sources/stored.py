@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weigh._dtypes import DType
 from weigh._errors import FormatError, ValuesError
 from weigh._facts import Extent
-from weigh._index import Region
+from weigh._index import Region, repeats_enormously
 from weigh._record import record
 from weigh._sources.bytes import ByteSource
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST = 2**63 - 1
-_EXPANDED = 1 << 28
-_EXPANSION = 4
 
 
 @record(frozen=True)
@@ -116,18 +114,23 @@ class StoredValues:
         None where there are gaps between them, where they are not of whole bytes, or where more
         must be known to read them.
         """
-        count = count_of(self.shape)
-        gaps = self._strides is not None and self._strides != contiguous_strides(self.shape)
-        if self._big_endian or self._affine is not None or self.dtype.bits % 8 or (count and gaps):
+        bits = self.dtype.bits
+        if self._big_endian or self._affine is not None or bits % 8 or self._has_gaps():
             return None
-        size = self.dtype.bits // 8
-        return self._source, self._offset + self._storage_offset * size, count * size
+        size = bits // 8
+        first = self._offset + self._storage_offset * size
+        return self._source, first, count_of(self.shape) * size
+
+    def _has_gaps(self) -> bool:
+        """Whether the values do not lie end to end, in their order."""
+        strides = self._strides
+        gaps = strides is not None and strides != contiguous_strides(self.shape)
+        return gaps and count_of(self.shape) > 0
 
     def raw(self, start: int, stop: int) -> memoryview | None:
         """Give the bytes of a run of values; see ``LyingValues.raw``."""
         bits, first = self.dtype.bits, self._storage_offset * self.dtype.bits
-        gaps = self._strides is not None and self._strides != contiguous_strides(self.shape)
-        if (self._big_endian and bits > 8) or first % 8 or (gaps and count_of(self.shape)):
+        if (self._big_endian and bits > 8) or first % 8 or self._has_gaps():
             return None
         begin = (first + start * bits) // 8
         return self._source.view(self._offset + begin, self.dtype.size_of(stop - start))
@@ -289,7 +292,7 @@ def refuse_expansion(region: Region, stored: int) -> None:
     count = 1
     for size in region.counts:
         count *= size
-    if count > _EXPANDED and count > _EXPANSION * stored:
+    if repeats_enormously(count, stored):
         raise ValuesError(
             f"this would repeat {stored:,} stored values into {count:,}",
             do="Take a smaller region, such as [0, :8].",

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from weigh._version import __version__
 
 if TYPE_CHECKING:
-    from weigh._api import explain, open, show, stats  # noqa: A004
+    from weigh._api import check, explain, open, show, stats  # noqa: A004
+    from weigh._checks.finding import Finding
+    from weigh._checks.report import CheckReport
     from weigh._counts import Counts
     from weigh._dtypes import DType
     from weigh._errors import (
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Axis",
+    "CheckReport",
     "Counts",
     "DType",
     "Explanation",
+    "Finding",
     "FormatError",
     "Hyperparameter",
     "IndexingError",
@@ -47,6 +51,7 @@ __all__ = [
     "ValuesError",
     "WeighError",
     "__version__",
+    "check",
     "explain",
     "open",
     "show",
@@ -54,7 +59,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_api": ("explain", "open", "show", "stats"),
+    "_api": ("check", "explain", "open", "show", "stats"),
+    "_checks.finding": ("Finding",),
+    "_checks.report": ("CheckReport",),
     "_counts": ("Counts",),
     "_dtypes": ("DType",),
     "_explain": ("Explanation",),

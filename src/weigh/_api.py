@@ -15,6 +15,9 @@ from weigh._sources.folder import LocalFolder, local_file
 from weigh._sources.reading import read_folder, read_named
 
 if TYPE_CHECKING:
+    from weigh._checks.report import CheckReport
+    from weigh._checks.run import Checker
+    from weigh._checks.settings import Config, Settings
     from weigh._explain import Explanation
     from weigh._measures.measure import Options
     from weigh._measures.report import Collector, StatisticsReport
@@ -202,6 +205,96 @@ def answer(collector: Collector, pattern: str | None, states: States | None) -> 
     if entry is not None:
         entry.keep(report)
     return report
+
+
+def check(
+    source: object,
+    pattern: str | None = None,
+    *,
+    optimizer: Any = None,
+    loss: Any = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    config: Config = None,
+    threads: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> CheckReport:
+    """Look for what is wrong with a network; see ``weigh rules`` for what is looked for.
+
+    Nothing is run and a live module is left as it was: what a backward pass left behind is
+    looked at, but none is made.
+
+    Args:
+        source: what ``open`` takes, or what it gave.
+        pattern: selects the tensors that are looked at: a name, a layer's path, or a glob.
+        optimizer: the ``torch.optim.Optimizer`` that trains a live module.
+        loss: a tensor that the live module computed, before its backward pass; the graph behind
+            it is walked for parameters that the module does not know of.
+        select: the rules that run; all if left out.
+        ignore: rules that do not.
+        config: settings: what a ``pyproject.toml`` has under ``[tool.weigh.check]`` as a mapping,
+            or the path of such a file.
+        threads: how many share the reading; as many as there are processors if 0.
+        progress: told, from any thread, how many more bytes of tensors were read.
+
+    Raises:
+        SourceError: the source cannot be read.
+        UnknownNameError: the pattern selects nothing, or there is no such rule or threshold.
+        UsageError: a setting makes no sense.
+
+    Examples:
+        >>> import numpy, weigh
+        >>> report = weigh.check({"fc.weight": numpy.array([[1.0, numpy.inf]])})
+        >>> [finding.rule for finding in report], report.failed
+        (['non-finite'], True)
+    """
+    from weigh._checks.settings import settings_of
+    from weigh._checks.table import every_rule
+    from weigh._measures.measure import Options
+
+    settings = settings_of(config, every_rule(), select=select, ignore=ignore)
+    options = Options(threads=threads, progress=progress)
+    checker = examine(source, pattern, settings, options, optimizer=optimizer, loss=loss)
+    for _ in checker.run():
+        pass
+    return checker.report()
+
+
+def examine(
+    source: object,
+    pattern: str | None,
+    settings: Settings,
+    options: Options,
+    **module: Any,
+) -> Checker:
+    """Prepare what ``check`` does at once, for whoever wants to see what is done so far.
+
+    Args:
+        source: what ``open`` takes, or what it gave.
+        pattern: selects the tensors that are looked at.
+        settings: which rules run, and how.
+        options: how values are measured.
+        module: the optimizer and the loss of a live module.
+
+    Raises:
+        SourceError: the source cannot be read.
+        UnknownNameError: the pattern selects nothing.
+        UsageError: there is an optimizer or a loss but no live module.
+    """
+    from weigh._checks.run import Checker
+    from weigh._checks.table import every_rule
+
+    network = open(source)
+    given = [name for name, thing in module.items() if thing is not None]
+    if given and network._live is None:
+        raise UsageError(
+            f"a {given[0]} is looked at beside the live module that it belongs to",
+            seen=f"a network of the format {network.format}",
+        )
+    tensors = network.tensors() if pattern is None else network.select(pattern)
+    return Checker(
+        network, tensors, every_rule(), settings, options, module=network._live, **module
+    )
 
 
 def _facts(source: object, states: States | None = None) -> Facts:

@@ -211,6 +211,9 @@ class Facts:
         metadata: what else the file says, as text.
         notes: sentences the reader should see: what was left out, what looked odd.
         accounts: where the bytes of the file or files went, if it is any.
+        live: the live module itself, if it is one.
+        imports: what a loader would import, and may run, to read the file: full names of
+            functions and classes, each with the file or member that names it.
     """
 
     format: str
@@ -221,3 +224,5 @@ class Facts:
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     accounts: Accounts | None = None
+    live: object = None
+    imports: tuple[tuple[str, str], ...] = ()

@@ -16,6 +16,7 @@ from weigh._record import field, record
 from weigh._tensor import Axis, Initial, Parameter, Status, Tensor
 
 if TYPE_CHECKING:
+    from weigh._checks.report import CheckReport
     from weigh._measures.report import StatisticsReport
 
 __all__ = [
@@ -43,6 +44,8 @@ class Network(Layer):
         metadata: what else the source says, as text.
         notes: sentences the reader should see.
         accounts: where the bytes of its file or files went; None where there is none.
+        imports: what a plain loader would import, and may run, to read its file: full names of
+            functions and classes, each with the file or member that names it.
     """
 
     format: str = "live"
@@ -51,7 +54,9 @@ class Network(Layer):
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     accounts: Accounts | None = None
+    imports: tuple[tuple[str, str], ...] = ()
     _others: tuple[Tensor, ...] = ()
+    _live: object = None
 
     @cached_property
     def counts(self) -> Counts:
@@ -86,6 +91,19 @@ class Network(Layer):
         """
         # What measures is built on this module, and loaded only when it is asked for.
         report: StatisticsReport = import_module("weigh._api").stats(self, pattern, **options)
+        return report
+
+    def check(self, pattern: str | None = None, **options: Any) -> CheckReport:
+        """Look for what is wrong; see ``weigh.check``, whose options these are.
+
+        Examples:
+            >>> import numpy, weigh
+            >>> net = weigh.open({"fc.bias": numpy.array([1.0, numpy.nan])})
+            >>> [finding.rule for finding in net.check()]
+            ['non-finite']
+        """
+        # What checks is built on this module, and loaded only when it is asked for.
+        report: CheckReport = import_module("weigh._api").check(self, pattern, **options)
         return report
 
     @cached_property

@@ -40,7 +40,9 @@ def interpret(facts: Facts) -> Network:
         metadata=facts.metadata,
         notes=facts.notes,
         accounts=facts.accounts,
+        imports=facts.imports,
         _others=others,
+        _live=facts.live,
     )
 
 

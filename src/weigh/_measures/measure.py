@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from weigh._errors import UnsupportedError, ValuesError
 from weigh._measures.feed import PIECE, Feed, feed_of, go_on, refuse_repetition, stored_feed
@@ -16,6 +17,9 @@ from weigh._measures.statistics import QUANTILES, Statistics
 from weigh._measures.table import Table
 from weigh._record import field, record
 from weigh._tensor import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _INLINE = 1 << 20
 """Up to so many values are measured without threads, which take longer to start."""
@@ -35,6 +39,7 @@ class Measured:
             bytes of its blocks.
         problem: why the values cannot be had.
         exact: the values of the ranks that quantiles need, where a second look found them.
+        squares: the sum of squares of each output channel, if they were asked for.
     """
 
     tensor: Tensor
@@ -42,6 +47,7 @@ class Measured:
     stored: Table | None = None
     problem: str = ""
     exact: dict[int, float] = field(default_factory=dict)
+    squares: np.ndarray[Any, Any] | None = None
 
     def statistics(self, quantiles: Sequence[float] = QUANTILES) -> Statistics | None:
         """Work out the statistics; None if there are no values."""
@@ -57,12 +63,14 @@ class Options:
         exact: whether the values are looked at again, for quantiles that are exact.
         threads: how many threads share the work; 0 for one a processor.
         progress: told, from any thread, how many more bytes were done.
+        channels: whether the squares of each output channel are added up too.
     """
 
     quantiles: Sequence[float] = QUANTILES
     exact: bool = False
     threads: int = 0
     progress: Callable[[int], None] | None = None
+    channels: bool = False
 
 
 def measure(tensors: Sequence[Tensor], options: Options | None = None) -> Iterator[Measured]:

@@ -56,6 +56,7 @@ def _read(network: Any) -> Facts:
         location=type(network).__qualname__,
         layers=tuple(layers),
         tensors=tuple(tensors),
+        live=network,
     )
 
 

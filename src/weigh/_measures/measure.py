@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from weigh._errors import UnsupportedError, ValuesError
+from weigh._measures.channels import Squares
 from weigh._measures.feed import PIECE, Feed, feed_of, go_on, refuse_repetition, stored_feed
 from weigh._measures.refine import Pieces, Within, exact_ranks
 from weigh._measures.statistics import QUANTILES, Statistics
@@ -143,10 +144,15 @@ def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = go_on
             _tell(options, tensor, feed, feed.count)
             return there
         table = Table(feed.dtype)
+        squares = Squares.of(tensor) if options.channels else None
+        start = 0
         for buffer, count in feed.pieces():
             table.add(buffer, count)
+            if squares is not None:
+                squares.add(start, buffer, count)
+            start += count
             _tell(options, tensor, feed, count)
-        return _finished(tensor, feed, table, options)
+        return _finished(tensor, feed, table, squares, options)
     except (ValuesError, UnsupportedError) as error:
         return Measured(tensor, None, problem=str(error))
 
@@ -156,8 +162,8 @@ def _where_it_is(
 ) -> Measured | None:
     """Measure a tensor in the memory of another device; None if it is not there."""
     lying = getattr(tensor.values, "on_device", None)
-    # Of few values the counts take more room than they do.
-    if lying is None or feed.count <= SMALL:
+    # Of few values the counts take more room than they do; channels are added up here.
+    if lying is None or feed.count <= SMALL or options.channels:
         return None
     with lying() as there:
         if there is None:
@@ -209,15 +215,18 @@ def _feed(tensor: Tensor, heed: Callable[[], None]) -> Feed:
     return Feed(feed.dtype, feed.count, feed.piece, pieces)
 
 
-def _finished(tensor: Tensor, feed: Feed, table: Table, options: Options) -> Measured:
-    """Add what a second look and the stored numbers tell."""
+def _finished(
+    tensor: Tensor, feed: Feed, table: Table, squares: Squares | None, options: Options
+) -> Measured:
+    """Add what a second look, the channels and the stored numbers tell."""
     exact = second_look(table, feed.count, options, feed.pieces)
     stored = None
     if tensor.dtype.family in ("quantized", "blocks"):
         kept = stored_feed(tensor.values)
         if kept.piece is not None:
             stored = counted(kept.dtype, kept.pieces)
-    return Measured(tensor, table, stored, exact=exact)
+    sums = None if squares is None else squares.sums()
+    return Measured(tensor, table, stored, exact=exact, squares=sums)
 
 
 def _tell(options: Options, tensor: Tensor, feed: Feed, count: int) -> None:
@@ -229,8 +238,8 @@ def _tell(options: Options, tensor: Tensor, feed: Feed, count: int) -> None:
 class _Job:
     """A large tensor that several threads share."""
 
-    def __init__(self, tensor: Tensor, feed: Feed) -> None:
-        self.tensor, self.feed = tensor, feed
+    def __init__(self, tensor: Tensor, feed: Feed, squares: Squares | None) -> None:
+        self.tensor, self.feed, self.squares = tensor, feed, squares
         self.table = Table(feed.dtype)
         self.left = feed.count
         self.problem = ""
@@ -308,7 +317,8 @@ class _Crew:
                     return tensor
                 if feed.piece is None:
                     return tensor
-                self._current = (_Job(tensor, feed), 0)
+                squares = Squares.of(tensor) if self._options.channels else None
+                self._current = (_Job(tensor, feed, squares), 0)
             job, start = self._current
             self._current = (job, start + PIECE) if start + PIECE < job.feed.count else None
             return job, start
@@ -318,7 +328,10 @@ class _Crew:
         feed, stop = job.feed, min(taken[1] + PIECE, job.feed.count)
         assert feed.piece is not None  # jobs are made of feeds that have it
         try:
-            table.add(feed.piece(start, stop), stop - start)
+            piece = feed.piece(start, stop)
+            table.add(piece, stop - start)
+            if job.squares is not None:
+                job.squares.add(start, piece, stop - start)
         except (ValuesError, UnsupportedError) as error:
             job.problem = job.problem or str(error)
         _tell(self._options, job.tensor, feed, stop - start)
@@ -335,7 +348,7 @@ class _Crew:
     def _outcome(self, job: _Job) -> Measured:
         if not job.problem:
             try:
-                return _finished(job.tensor, job.feed, job.table, self._options)
+                return _finished(job.tensor, job.feed, job.table, job.squares, self._options)
             except (ValuesError, UnsupportedError) as error:
                 job.problem = str(error)
         return Measured(job.tensor, None, problem=job.problem)

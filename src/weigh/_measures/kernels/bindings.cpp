@@ -10,6 +10,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "channels.hpp"
 #include "refiner.hpp"
 #include "table.hpp"
 
@@ -124,6 +125,18 @@ std::vector<std::uint64_t> histogram(const Table& table, const std::vector<doubl
     return made;
 }
 
+// The sums of squares of a piece's channels, as the bytes of doubles.
+nb::bytes channel_squares(const std::string& dtype, nb::handle buffer, std::size_t count,
+                          std::uint64_t start, std::uint64_t channels, std::uint64_t inner) {
+    const Bytes bytes(buffer);
+    std::vector<double> sums;
+    {
+        nb::gil_scoped_release release;
+        sums = channels::squares(dtype, bytes.data(), bytes.size(), count, start, channels, inner);
+    }
+    return nb::bytes(reinterpret_cast<const char*>(sums.data()), 8 * sums.size());
+}
+
 }  // namespace
 }  // namespace weigh
 
@@ -227,6 +240,8 @@ NB_MODULE(_kernels, m) {
              },
              "which"_a, "rank"_a);
 
+    m.def("channel_squares", &weigh::channel_squares, "dtype"_a, "buffer"_a, "count"_a, "start"_a,
+          "channels"_a, "inner"_a);
     m.def(
         "vector_level",
         [](int wanted) {

@@ -1,0 +1,198 @@
+// Sums of squares of the channels of a tensor: of each filter, of each row of a look-up table.
+//
+// The values lie in runs of `inner` values of one channel, the channels one after the other and
+// then from the first again. Each run is added in 16 lanes from its own first value on, so that
+// equal filters have equal sums, wherever they lie.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "lanes.hpp"
+#include "type.hpp"
+
+namespace weigh {
+namespace channels {
+
+typedef wide::D8 D8;
+typedef float F16 __attribute__((vector_size(64)));
+typedef std::uint32_t U16 __attribute__((vector_size(64)));
+typedef wide::F8 F8;
+
+// Sixteen values as doubles; of small floats without their signs, since they are squared.
+struct Sixteen {
+    D8 low, high;
+};
+
+WEIGH_INLINE Sixteen doubles(const F16& values) {
+    F8 halves[2];
+    std::memcpy(halves, &values, sizeof(values));
+    return {__builtin_convertvector(halves[0], D8), __builtin_convertvector(halves[1], D8)};
+}
+
+template <typename T>
+WEIGH_INLINE U16 widened(const T* values) {
+    typedef T Narrow __attribute__((vector_size(16 * sizeof(T))));
+    Narrow loaded;
+    std::memcpy(&loaded, values, sizeof(loaded));
+    return __builtin_convertvector(loaded, U16);
+}
+
+struct Float {
+    typedef float Stored;
+    static WEIGH_INLINE Sixteen load(const float* values) {
+        F16 loaded;
+        std::memcpy(&loaded, values, sizeof(loaded));
+        return doubles(loaded);
+    }
+};
+struct Double {
+    typedef double Stored;
+    static WEIGH_INLINE Sixteen load(const double* values) {
+        Sixteen loaded;
+        std::memcpy(&loaded, values, sizeof(loaded));
+        return loaded;
+    }
+};
+struct Brain {
+    typedef std::uint16_t Stored;
+    static WEIGH_INLINE Sixteen load(const std::uint16_t* values) {
+        return doubles(reinterpret_cast<F16>(widened(values) << 16));
+    }
+};
+// An IEEE-like float of M bits of mantissa, whose magnitudes from `Top` on are not finite.
+template <typename T, int Bits, int M, int Bias, std::uint32_t Top>
+struct Small {
+    typedef T Stored;
+    static WEIGH_INLINE Sixteen load(const T* values) {
+        // The exponent is put right by a multiplication, which makes subnormals right too.
+        const float scale = float_of(static_cast<std::uint32_t>(127 + 127 - Bias) << 23);
+        const U16 magnitude = widened(values) & ((1u << (Bits - 1)) - 1);
+        const U16 infinite = U16{} + 0x7f800000u;
+        const U16 bits = magnitude >= Top ? infinite : magnitude << (23 - M);
+        return doubles(reinterpret_cast<F16>(bits) * scale);
+    }
+};
+typedef Small<std::uint16_t, 16, 10, 15, 0x7c00> Half;
+typedef Small<std::uint8_t, 8, 3, 7, 0x7f> E4M3;
+typedef Small<std::uint8_t, 8, 2, 15, 0x7c> E5M2;
+
+// The last values, fewer than sixteen, and zeros after them.
+template <typename How>
+WEIGH_INLINE Sixteen rest(const typename How::Stored* values, std::size_t count) {
+    typename How::Stored padded[lanes] = {};
+    std::memcpy(padded, values, count * sizeof(padded[0]));
+    return How::load(padded);
+}
+
+template <typename How>
+WEIGH_INLINE double run_of(const typename How::Stored* values, std::size_t count) {
+    Sixteen sums{};
+    std::size_t i = 0;
+    for (; i + lanes <= count; i += lanes) {
+        const Sixteen value = How::load(values + i);
+        sums.low += value.low * value.low;
+        sums.high += value.high * value.high;
+    }
+    if (i < count) {
+        const Sixteen value = rest<How>(values + i, count - i);
+        sums.low += value.low * value.low;
+        sums.high += value.high * value.high;
+    }
+    double lane[lanes];
+    std::memcpy(lane, &sums, sizeof(lane));
+    return wide::total(lane);
+}
+
+template <typename How>
+WEIGH_INLINE void columns_of(const typename How::Stored* values, std::size_t count, double* sums) {
+    std::size_t i = 0;
+    for (; i + lanes <= count; i += lanes) {
+        const Sixteen value = How::load(values + i);
+        Sixteen before;
+        std::memcpy(&before, sums + i, sizeof(before));
+        before.low += value.low * value.low;
+        before.high += value.high * value.high;
+        std::memcpy(sums + i, &before, sizeof(before));
+    }
+    if (i == count) return;
+    const Sixteen value = rest<How>(values + i, count - i);
+    const Sixteen squares{value.low * value.low, value.high * value.high};
+    double last[lanes];
+    std::memcpy(last, &squares, sizeof(last));
+    for (int k = 0; i < count; ++i, ++k) sums[i] += last[k];
+}
+
+// Adds `count` values, the first of which is number `start` of the tensor, to the sums of the
+// channels from that of the first value on.
+template <typename How>
+WEIGH_INLINE void add(const std::uint8_t* bytes, std::size_t count, std::uint64_t start,
+                      std::uint64_t inner, std::vector<double>& sums) {
+    const auto* values = reinterpret_cast<const typename How::Stored*>(bytes);
+    std::uint64_t channel = 0;
+    std::uint64_t left = inner - start % inner;
+    while (count) {
+        const std::size_t many =
+            std::min<std::uint64_t>(count, inner == 1 ? sums.size() - channel : left);
+        if (inner == 1)
+            columns_of<How>(values, many, sums.data() + channel);
+        else
+            sums[channel] += run_of<How>(values, many);
+        values += many;
+        count -= many;
+        left = inner;
+        channel = (channel + (inner == 1 ? many : 1)) % sums.size();
+    }
+}
+
+#if defined(__x86_64__)
+template <typename How>
+WEIGH_AVX512 void add_avx512(const std::uint8_t* b, std::size_t n, std::uint64_t s,
+                             std::uint64_t i, std::vector<double>& sums) {
+    add<How>(b, n, s, i, sums);
+}
+template <typename How>
+WEIGH_AVX2 void add_avx2(const std::uint8_t* b, std::size_t n, std::uint64_t s, std::uint64_t i,
+                         std::vector<double>& sums) {
+    add<How>(b, n, s, i, sums);
+}
+#endif
+
+template <typename How>
+void add_fast(const std::uint8_t* b, std::size_t n, std::uint64_t s, std::uint64_t i,
+              std::vector<double>& sums) {
+#if defined(__x86_64__)
+    if (wide::level() == 2) return add_avx512<How>(b, n, s, i, sums);
+    if (wide::level() == 1) return add_avx2<How>(b, n, s, i, sums);
+#endif
+    add<How>(b, n, s, i, sums);
+}
+
+// The sums of a piece of a tensor: those of the channels that it touches, from that of its first
+// value on; past the last channel the first one follows.
+inline std::vector<double> squares(const std::string& dtype, const std::uint8_t* bytes,
+                                   std::size_t size, std::size_t count, std::uint64_t start,
+                                   std::uint64_t channels, std::uint64_t inner) {
+    const Type& type = type_named(dtype);
+    if (!channels || !inner || count > size / static_cast<std::size_t>(type.bytes()))
+        throw std::invalid_argument("these are not so many values in channels");
+    if (!count) return {};
+    const std::uint64_t runs = (start + count - 1) / inner - start / inner + 1;
+    std::vector<double> sums(std::min(runs, channels));
+    if (dtype == "float32") add_fast<Float>(bytes, count, start, inner, sums);
+    else if (dtype == "float64") add_fast<Double>(bytes, count, start, inner, sums);
+    else if (dtype == "bfloat16") add_fast<Brain>(bytes, count, start, inner, sums);
+    else if (dtype == "float16") add_fast<Half>(bytes, count, start, inner, sums);
+    else if (dtype == "float8_e4m3fn") add_fast<E4M3>(bytes, count, start, inner, sums);
+    else if (dtype == "float8_e5m2") add_fast<E5M2>(bytes, count, start, inner, sums);
+    else throw std::invalid_argument("no squares are added up of the type " + dtype);
+    return sums;
+}
+
+}  // namespace channels
+}  // namespace weigh

@@ -1,5 +1,244 @@
-"""To be written."""
+"""Rules on the channels of a weight: filters that are dead, and filters that are the same."""
 
-from weigh._checks.rule import Rule
+from __future__ import annotations
 
-RULES: tuple[Rule, ...] = ()
+from collections import defaultdict
+from collections.abc import Iterator
+from math import log2
+from typing import TYPE_CHECKING, Any
+
+from weigh._checks.finding import Finding, Unsure
+from weigh._checks.followers import norm_after
+from weigh._checks.rule import Limit, Limits, Rule
+from weigh._checks.subject import Subject
+from weigh._errors import WeighError
+from weigh._measures.channels import OUTPUTS, channel_axis
+from weigh._measures.feed import PIECE
+from weigh._model import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+_LISTED = 50
+"""Channels that are listed by number in the evidence."""
+_READ = 2000
+"""Channels that are read once more to compare them value by value."""
+_SAMPLE = 64
+"""Rows of a matrix by which inputs are picked that may be dead."""
+
+
+def dead_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
+    """Find output channels far smaller than their layer's others, and inputs alike."""
+    import numpy as np
+
+    for tensor in subject.parameters:
+        squares = _squares(subject, tensor)
+        if squares is None or len(squares) < limits["channels"]:
+            continue
+        norms = np.sqrt(squares)
+        reference = _reference(norms)
+        if not reference:
+            continue  # all are 0: that is the rule ``constant``
+        dead = np.flatnonzero(norms < limits["ratio"] * reference)
+        evidence: dict[str, Any] = {}
+        if len(dead):
+            dead, evidence = _confirmed(subject, tensor, dead, limits)
+        if len(dead):
+            noun, of = _noun(tensor), len(norms)
+            yield Finding(
+                tensor.name,
+                f"{len(dead):,} of {of:,} {noun} are dead: norms up to "
+                f"{norms[dead].max():.2g} where the median is {reference:.2g}",
+                {
+                    "channels": dead[:_LISTED].tolist(),
+                    "count": len(dead),
+                    "of": of,
+                    "largest_norm": float(norms[dead].max()),
+                    "median_norm": float(reference),
+                }
+                | evidence,
+            )
+        yield from _dead_inputs(tensor, limits)
+
+
+def _squares(subject: Subject, tensor: Tensor) -> Array | None:
+    """Give the sums of squares of a weight's output channels."""
+    at = channel_axis(tensor)
+    if at is None or tensor.axes[at].name not in OUTPUTS:
+        return None
+    return subject.squares(tensor)
+
+
+def _reference(norms: Array) -> float:
+    """Give the median of the norms that are not next to nothing beside the largest."""
+    import numpy as np
+
+    finite = norms[np.isfinite(norms)]
+    if not len(finite):
+        return 0.0
+    there = finite[finite > 1e-6 * finite.max()]
+    return float(np.median(there)) if len(there) else 0.0
+
+
+def _noun(tensor: Tensor) -> str:
+    return "filters" if len(tensor.shape or ()) > 2 else "outputs"
+
+
+def _confirmed(
+    subject: Subject, tensor: Tensor, dead: Array, limits: Limits
+) -> tuple[Array, dict[str, Any]]:
+    """Ask the normalisation that follows: what it makes large again is not dead."""
+    import numpy as np
+
+    found = norm_after(subject, tensor)
+    if found is None:
+        return dead, {}
+    layer, variance, eps = found
+    try:
+        seen = variance.read().astype(np.float64)
+    except WeighError:
+        return dead, {}
+    dead = dead[seen[dead] < eps]
+    return dead, {
+        "norm": layer.path,
+        "running_var": [float(x) for x in seen[dead][:_LISTED]],
+        "median_running_var": float(np.median(seen)),
+    }
+
+
+def _dead_inputs(tensor: Tensor, limits: Limits) -> Iterator[Finding]:
+    """Find input channels all of whose weights are far smaller than those of the others."""
+    import numpy as np
+
+    shape = tensor.shape or ()
+    # Of filters in groups, the second axis is not that of the input.
+    if len(tensor.axes) < 2 or tensor.axes[1].name not in ("in_channels", "in_features"):
+        return
+    if channel_axis(tensor) != 0 or shape[1] < limits["channels"] or shape[0] < 2:
+        return
+    try:
+        norms = _input_norms(tensor[:_SAMPLE])
+        reference = _reference(norms)
+        if not reference or not (norms < limits["ratio"] * reference).any():
+            return
+        norms = _input_norms(tensor)
+    except WeighError:
+        return
+    reference = _reference(norms)
+    dead = np.flatnonzero(norms < limits["ratio"] * reference)
+    if not len(dead):
+        return
+    yield Finding(
+        tensor.name,
+        f"{len(dead):,} of {shape[1]:,} inputs are ignored: norms up to {norms[dead].max():.2g} "
+        f"where the median is {reference:.2g}",
+        {
+            "inputs": dead[:_LISTED].tolist(),
+            "count": len(dead),
+            "of": shape[1],
+            "largest_norm": float(norms[dead].max()),
+            "median_norm": reference,
+        },
+        severity="info",
+        do="What they carry is not used: the layer before could do without those channels.",
+    )
+
+
+def _input_norms(tensor: Tensor) -> Array:
+    """Give the norm of what each input meets, of a tensor (out, in, ...)."""
+    import numpy as np
+
+    shape = tensor.shape or ()
+    step = max(1, PIECE // max(1, (tensor.count or 1) // shape[0]))
+    total = np.zeros(shape[1])
+    for start in range(0, shape[0], step):
+        values = tensor[start : start + step].read().astype(np.float64)
+        total += np.square(values).sum(axis=(0, *range(2, len(shape))))
+    norms: Array = np.sqrt(total)
+    return norms
+
+
+def duplicate_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
+    """Find output channels that are the same in every value."""
+    for tensor in subject.parameters:
+        squares = _squares(subject, tensor)
+        found = subject.statistics(tensor)
+        if squares is None or found is None or len(squares) < 2:
+            continue
+        each = found.count // len(squares)
+        # Few values of few patterns are equal by chance.
+        chance = 2 * log2(len(squares)) + limits["bits"]
+        if each * found.entropy_bits < chance:
+            continue
+        groups = _equal(tensor, squares)
+        if not groups:
+            continue
+        count = sum(map(len, groups))
+        yield Finding(
+            tensor.name,
+            f"{count:,} of {len(squares):,} {_noun(tensor)} are copies of each other, in "
+            f"{len(groups):,} {'group' if len(groups) == 1 else 'groups'}",
+            {
+                "groups": [group[:_LISTED] for group in groups[:_LISTED]],
+                "count": count,
+                "of": int(len(squares)),
+                "needless": count - len(groups),
+            },
+            # All the same is how a fixed filter is built, such as one that scales a picture up.
+            severity="info" if count == len(squares) and len(groups) == 1 else None,
+        )
+
+
+def _equal(tensor: Tensor, squares: Array) -> list[list[int]]:
+    """Give the channels that are equal value by value; equal ones have equal sums of squares."""
+    import numpy as np
+
+    order = np.argsort(squares, kind="stable")
+    ordered = squares[order]
+    same = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] > 0))
+    candidates: dict[float, set[int]] = defaultdict(set)
+    for at in same:
+        candidates[float(ordered[at])] |= {int(order[at]), int(order[at + 1])}
+    axis = channel_axis(tensor) or 0
+    groups: list[list[int]] = []
+    left = _READ
+    for channels in candidates.values():
+        by_bytes: dict[bytes, list[int]] = defaultdict(list)
+        for channel in sorted(channels):
+            left -= 1
+            if left < 0:
+                return groups
+            index: Any = (*(slice(None),) * axis, channel)
+            try:
+                by_bytes[tensor[index].read().tobytes()].append(channel)
+            except WeighError:
+                return groups
+        groups += [group for group in by_bytes.values() if len(group) > 1]
+    return sorted(groups)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "dead-filter",
+        "an output channel or an input that is next to nothing beside the others",
+        dead_filter,
+        needs=("values", "channels"),
+        why="It takes memory and time and passes nothing on.",
+        do="Remove it, or train with a smaller rate or less weight decay.",
+        limits={
+            "ratio": Limit(1e-3, "the norm below which it is dead, as a share of the median"),
+            "channels": Limit(4, "channels below which a layer is not looked at"),
+        },
+    ),
+    Rule(
+        "duplicate-filter",
+        "output channels that are equal in every value",
+        duplicate_filter,
+        needs=("values", "channels"),
+        why="Copies learn the same and are as good as one.",
+        do="Look for an initialisation that is not random, or for weights that were copied.",
+        limits={"bits": Limit(20, "bits by which equality must be unlikely to be chance")},
+    ),
+)

@@ -43,7 +43,7 @@ def never_trained(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure
         for layer, own in subject.in_layers()
     ]
     # Where a generator's very numbers are met, those that lost theirs have been changed.
-    marked = any(verdict.how == "marks" for _, rows in layers for _, verdict in rows)
+    marked = any(v.how == "marks" and v.state == "start" for _, rows in layers for _, v in rows)
     judged: list[_Layer] = []
     for path, rows in layers:
         judged += _together(path, [(t, v.settled(marked=marked)) for t, v in rows], limits)

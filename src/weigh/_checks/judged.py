@@ -286,7 +286,7 @@ def _with_marks(verdict: Verdict, bits: float, *, changed: bool) -> Verdict:
     """Weigh what a distribution says by what the last digits say."""
     if changed:
         return altered(verdict, state="open", changed=True)
-    return altered(verdict, state="open", bits=bits) if bits > 0 else verdict
+    return altered(verdict, state="open", how="marks", bits=bits) if bits > 0 else verdict
 
 
 def _held_rounding(found: Statistics) -> float:

@@ -15,12 +15,15 @@ from weigh._errors import WeighError
 from weigh._measures.channels import OUTPUTS, channel_axis
 from weigh._measures.feed import PIECE
 from weigh._model import Tensor
+from weigh._pattern import pattern
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
+_FIXED = pattern(r"stft|dft|fourier|basis|window|mel_?(?:scale|basis|fb)|filter_?bank|sobel|blur")
+"""Names of weights that are computed, not learned: a Fourier basis has rows of zeros."""
 _LISTED = 50
 """Channels that are listed by number in the evidence."""
 _READ = 2000
@@ -66,7 +69,7 @@ def dead_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
 def _squares(subject: Subject, tensor: Tensor) -> Array | None:
     """Give the sums of squares of a weight's output channels."""
     at = channel_axis(tensor)
-    if at is None or tensor.axes[at].name not in OUTPUTS:
+    if at is None or tensor.axes[at].name not in OUTPUTS or _FIXED.search(tensor.name.lower()):
         return None
     return subject.squares(tensor)
 
@@ -183,7 +186,7 @@ def duplicate_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Uns
             {
                 "groups": [group[:_LISTED] for group in groups[:_LISTED]],
                 "count": count,
-                "of": int(len(squares)),
+                "of": len(squares),
                 "needless": count - len(groups),
             },
             # All the same is how a fixed filter is built, such as one that scales a picture up.

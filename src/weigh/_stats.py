@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-import threading
 from typing import Any
 
 from weigh._api import answer, collect
+from weigh._bar import Bar
 from weigh._errors import SourceError, UnknownNameError, UnsupportedError
 from weigh._measures.measure import Options
 from weigh._measures.report import StatisticsReport, StatisticsRow
 from weigh._measures.statistics import QUANTILES
 from weigh._record import record
 from weigh._states import States
-
-_SOON = 0.5
-"""Seconds after which a person wants to see that something happens."""
 
 
 @record(frozen=True)
@@ -44,7 +41,7 @@ def run(request: Request) -> int:
     """
     from weigh._views.stats import check_key, sorted_rows
 
-    bar = _Bar()
+    bar = Bar()
     quantiles = request.quantiles or QUANTILES
     options = Options(quantiles, request.exact, request.threads, bar.advance)
     if request.sort:  # not after an hour's work
@@ -132,63 +129,3 @@ def _write_parquet(path: str, rows: list[StatisticsRow]) -> None:
         parquet.write_table(table, path)
     except OSError as error:
         raise SourceError("the file cannot be written", where=path, seen=str(error)) from None
-
-
-class _Bar:
-    """A progress bar on a terminal, for work that takes longer than a moment."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._done = 0
-        self._lock = threading.Lock()
-        self._wanted = sys.stderr is not None and sys.stderr.isatty()
-        self._progress: Any = None
-        self._task: Any = None
-        if self._wanted:
-            self._timer = threading.Timer(_SOON, self._open)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def advance(self, count: int) -> None:
-        """Note, from any thread, that so many more bytes were measured."""
-        with self._lock:
-            self._done += count
-        if self._progress is not None:
-            self._progress.update(self._task, completed=self._done, total=self.total)
-
-    def _open(self) -> None:
-        # It takes longer to import than most files take to measure.
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        made = Progress(
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        with self._lock:
-            if not self._wanted:
-                return
-            self._task = made.add_task("", total=self.total or None, completed=self._done)
-            made.start()
-            self._progress = made
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if not self._wanted:
-            return
-        self._timer.cancel()
-        with self._lock:
-            self._wanted = False
-            made, self._progress = self._progress, None
-        if made is not None:
-            made.stop()

@@ -13,9 +13,15 @@ from weigh._record import record
 
 @record(frozen=True)
 class Heading:
-    """The title of what follows."""
+    """The title of what follows.
+
+    Attributes:
+        text: the title.
+        role: how it looks: a heading, or as bad as an error, a warning or an info.
+    """
 
     text: str
+    role: Literal["heading", "error", "warning", "info"] = "heading"
 
 
 @record(frozen=True)

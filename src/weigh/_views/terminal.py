@@ -8,7 +8,11 @@ from typing import IO
 from weigh._views.document import Document
 from weigh._views.text import Style, plain, render
 
-_CODES = {"heading": "1", "name": "1", "title": "2", "detail": "2"}
+_CODES = {
+    "heading": "1", "name": "1", "title": "2", "detail": "2",
+    "error": "1;31", "warning": "1;33", "info": "1;36",
+}  # fmt: skip
+"""Colours are an addition: how bad a finding is stands there as a word."""
 
 
 def write(document: Document, stream: IO[str] | None) -> None:

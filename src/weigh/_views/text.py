@@ -37,9 +37,9 @@ def render(document: Document, *, width: int | None = None, style: Style = plain
 
 def _lines(part: Part, width: int | None, style: Style) -> Iterator[str]:
     match part:
-        case Heading(text):
+        case Heading(text, role):
             for line in _wrapped(text, width):
-                yield style(line, "heading")
+                yield style(line, role)
         case Verbatim(text):
             yield text
         case Note(text):

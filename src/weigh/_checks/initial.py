@@ -148,7 +148,7 @@ RULES: tuple[Rule, ...] = (
             "bits": Limit(20, "bits that must speak for a generator's very numbers"),
             "alpha": Limit(0.001, "how often a fresh tensor may be taken for a trained one"),
             "resolution": Limit(
-                0.05, "the change, as a share of the spread, that must be visible to be sure"
+                0.01, "the change, as a share of the spread, that must be visible to be sure"
             ),
             "values": Limit(50, "values below which a distribution says nothing"),
         },

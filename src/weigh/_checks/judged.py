@@ -49,6 +49,7 @@ class Verdict:
         fits: whether its distribution fits that start.
         constant: what all values are equal to.
         decides: whether that its values are all equal says by itself that it was never trained.
+        uniform: whether that is a uniform distribution.
         bits: how many bits speak for a generator's very numbers.
         changed: whether the last digits are not a generator's.
         distance: the Kolmogorov-Smirnov distance from the start.
@@ -60,6 +61,7 @@ class Verdict:
     how: Literal["marks", "distribution", "exact"] = "distribution"
     start: str = ""
     fits: bool = False
+    uniform: bool = False
     constant: float = 0.0
     decides: bool = False
     bits: float = 0.0
@@ -212,6 +214,7 @@ class _Look:
             critical += self._rounding / 2
         fits = [
             Verdict("start", start=start.name, fits=True, distance=far, tests=tests,
+                    uniform=start.distribution.family == "uniform",
                     resolution=self._resolution(start.distribution))
             for start in likely
             if (far := self._distance(table, start.distribution)) <= critical
@@ -284,6 +287,8 @@ def _normal(part: Array, tail: bool) -> Marks:  # noqa: FBT001 - called by place
 
 def _with_marks(verdict: Verdict, bits: float, *, changed: bool) -> Verdict:
     """Weigh what a distribution says by what the last digits say."""
+    if changed and verdict.uniform:
+        return _MOVED  # every generator of uniform numbers leaves marks, that of a GPU too
     if changed:
         return altered(verdict, state="open", changed=True)
     return altered(verdict, state="open", how="marks", bits=bits) if bits > 0 else verdict

@@ -63,8 +63,8 @@ def test_a_fresh_layer_is_found(name: str, make: Callable[[], Module], seed: int
     assert places(net) == ["fresh"], name
     # And from a file, of which only names and shapes are known.
     found = places(dict(net.state_dict()))
-    expected = [] if name in ("prelu", "bilinear") else ["fresh"]
-    assert found in (expected, ["fresh"])
+    if name != "prelu":  # a vector that is 0.25 throughout may be anything
+        assert found == ["fresh"]
 
 
 def test_attention_and_what_is_below_it_are_found() -> None:

@@ -35,13 +35,11 @@ class _Layer:
 
 def never_trained(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find layers whose values cannot be told from those that they start with."""
-    layers = [
-        (
-            layer.path,
-            [(t, judge(subject, t, limits)) for t in own.values() if t.role == "parameter"],
-        )
-        for layer, own in subject.in_layers()
-    ]
+    layers = []
+    for layer, own in subject.in_layers():
+        into = max((tensor.fan_in or 0 for tensor in own.values()), default=0)
+        parameters = [tensor for tensor in own.values() if tensor.role == "parameter"]
+        layers.append((layer.path, [(t, judge(subject, t, limits, into)) for t in parameters]))
     # Where a generator's very numbers are met, those that lost theirs have been changed.
     marked = any(v.how == "marks" and v.state == "start" for _, rows in layers for _, v in rows)
     judged: list[_Layer] = []

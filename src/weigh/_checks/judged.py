@@ -7,7 +7,7 @@ from math import inf, log, log2, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 from weigh._checks.rule import Limits
-from weigh._checks.starts import Start, constants, starts
+from weigh._checks.starts import Start, constants, decides, starts
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
 from weigh._measures.fit import Distribution, distance, top_deviation
@@ -90,19 +90,25 @@ class Verdict:
 _UNKNOWN, _MOVED = Verdict("unknown"), Verdict("moved")
 
 
-def judge(subject: Subject, tensor: Tensor, limits: Limits) -> Verdict:
-    """Judge one tensor."""
+def judge(subject: Subject, tensor: Tensor, limits: Limits, into: int | None = None) -> Verdict:
+    """Judge one tensor.
+
+    Args:
+        subject: the network that it is of.
+        tensor: the tensor.
+        limits: the rule's thresholds.
+        into: the inputs of each output of its layer.
+    """
     found = subject.statistics(tensor)
     if found is None or not found.count or found.finite != found.count:
         return _UNKNOWN
     known = constants(tensor)
-    random = starts(tensor)
+    random = starts(tensor, into)
     if found.min == found.max and (found.count > 1 or not random):
         if found.min not in known:
             return _MOVED if known and not random else _UNKNOWN
-        # A bias of zeros says nothing of its layer.
-        decides = tensor.initial is not None and tensor.initial.family == "constant"
-        return Verdict("start", "exact", constant=float(found.min or 0), decides=decides)
+        value = float(found.min or 0)
+        return Verdict("start", "exact", constant=value, decides=decides(tensor))
     if tensor.initial is not None and tensor.initial.family == "constant":
         return _MOVED
     if tensor.dtype.name not in _FLOATS:
@@ -183,7 +189,8 @@ class _Look:
             bits = self._twice(_normal)
             if bits > 0:
                 return bits, f"normal, deviation {self._found.std:.3g}"
-            best = min(best, (bits, "normal"))
+            if any(start.distribution.family == "normal" for start in likely):
+                best = min(best, (bits, "normal"))
         return best
 
     def _twice(self, look: Looking) -> float:

@@ -94,7 +94,7 @@ def _together(
             return
         largest = max(fitting, key=lambda pair: pair[0].count or 0)
         if (largest[0].count or 0) >= limits["values"]:
-            yield _Layer(path, "open", _why_open(*largest))
+            yield _Layer(path, "open", _why_open(largest[1]))
         else:
             yield _Layer(path, "unknown")
         return
@@ -118,9 +118,8 @@ def _said(judged: list[tuple[Tensor, Verdict]]) -> str:
     return f"it cannot be told from its initial values: {', '.join(parts)}"
 
 
-def _why_open(tensor: Tensor, verdict: Verdict) -> str:
-    own = tensor.name.rpartition(".")[2]
-    text = f"{own} is distributed like {verdict.start}"
+def _why_open(verdict: Verdict) -> str:
+    text = "its distribution fits an initial one"
     if verdict.changed:
         return f"{text}, but its last digits are not those that a generator draws"
     return f"{text}, and a change below {verdict.resolution:.0%} of its spread would not show"

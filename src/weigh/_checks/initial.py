@@ -93,7 +93,7 @@ def _together(
             yield _Layer(path, "start", _said(fitting + exact), _numbers(fitting + exact))
             return
         largest = max(fitting, key=lambda pair: pair[0].count or 0)
-        if (largest[0].count or 0) >= limits["values"]:
+        if sum(tensor.count or 0 for tensor, _ in fitting) >= limits["values"]:
             yield _Layer(path, "open", _why_open(largest[1]))
         else:
             yield _Layer(path, "unknown")

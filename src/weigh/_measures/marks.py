@@ -25,8 +25,8 @@ _HALF, _CHUNK = 8, 16
 _PRECISION = {"float32": 24, "float64": 53}
 _NEAR = 0.2
 _OFF, _ELSEWHERE = 0.05, 0.03
-"""The angle of a drawn pair is off the grid by so much of a step on average, by the rounding of sine,
-cosine and their products; one in thirty is anywhere, as all are by chance."""
+"""The angle of a drawn pair is off the grid by so much of a step on average, as sine, cosine and
+their products are rounded; one in thirty is anywhere, as all are by chance."""
 _BLOCK = 1 << 12
 
 

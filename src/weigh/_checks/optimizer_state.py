@@ -52,7 +52,7 @@ RULES: tuple[Rule, ...] = (
         "a parameter without optimizer state where others have it",
         optimizer_hole,
         needs=(),
-        why="An optimizer makes a parameter's state at its first step, so this one never had a step.",
+        why="An optimizer makes a parameter's state at its first step: this one never had any.",
         do="See why it got no gradient: is its layer used, is its requires_grad set in time?",
         limits={
             "most-share": Limit(0.5, "of more parameters without state only one finding tells"),

@@ -28,7 +28,7 @@ _HARMLESS = re.compile(
     r"|torch\.distributed\.checkpoint\.(?:metadata\.\w+|filesystem\._Storage\w+)"
     r"|pathlib(?:\._local)?\.(?:Pure)?(?:Posix|Windows)?Path"
     r"|torch\.distributed\.tensor\.(?:placement_types\.|_dtensor_spec\.|_api\.)?_?[A-Z]\w*"
-    r"|torch\.distributed\.device_mesh\._?[A-Z]\w*"
+    r"|torch\.distributed\.device_mesh\._?[A-Z]\w*|torch\._dynamo\.decorators\._DimRange"
     r"|torch\.distributed\._mesh_layout\.(?:_MeshLayout|_FlatLayout)"
     r"|torch\.(?:q?u?int\d+(?:x\d+)?|bool|bits\d+(?:x\d+)?|complex\d+|bfloat16|float\d+(?:_\w+)?"
     r"|strided|sparse_(?:coo|csr|csc|bsr|bsc)|per_(?:tensor|channel)_\w+"

@@ -9,8 +9,8 @@ from weigh._checks.holes import optimizer_hole
 from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.subject import Subject
 
-_OF_CODE = ("torchscript", "torch-export")
-"""Formats whose tensors beside the network are constants of its code: they belong to it."""
+_OF_CODE = ("torchscript", "torch-export", "onnx")
+"""Formats whose tensors beside the network are constants of its program: they belong to it."""
 
 
 def optimizer_state(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:

@@ -38,7 +38,8 @@ def mixed_dtype(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
         "minority": [tensor.name for tensor in few[:_NAMED]],
         "layers": layers[:_NAMED],
     }
-    message = f"{len(few):,} of its learnable parameters, in {_in(layers)}, are {_types(few)}, "
+    are = "is" if len(few) == 1 else "are"
+    message = f"{len(few):,} of its learnable parameters, in {_in(layers)}, {are} {_types(few)}, "
     message += f"and most are {most}"
     if all(_of_norm(subject, tensor) and tensor.dtype.bits >= 32 for tensor in few):
         message += "; norm layers are often kept in a wider type"

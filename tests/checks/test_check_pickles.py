@@ -7,6 +7,7 @@ import functools
 import io
 import os
 import pathlib
+import pickle
 import subprocess
 import zipfile
 from collections import OrderedDict
@@ -189,6 +190,8 @@ def test_what_torch_takes_by_default_is_harmless() -> None:
 
 
 HARMFUL_NAMES = """
+torch.utils.data.datapipes.utils.decoder.basichandlers test.support.script_helper.assert_python_ok
+uuid._get_command_stdout typing.get_type_hints sympy.sympify pandas.core.frame.DataFrame.query
 os.system posix.execv nt.system subprocess.Popen subprocess.check_output builtins.eval
 builtins.exec builtins.compile builtins.open builtins.getattr builtins.__import__
 __builtin__.execfile builtins.map builtins.setattr builtins.globals builtins.breakpoint
@@ -295,3 +298,18 @@ def test_distributed_checkpoints(tmp_path: pathlib.Path) -> None:
     (tmp_path / ".metadata").write_bytes(data[:head] + EVIL["stack"] + data[head:])
     (one,) = weigh.check(tmp_path, select=RULE)
     assert (one.severity, one.evidence["files"]) == ("error", [".metadata"])
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_file_that_cannot_be_opened_says_what_it_names(old: bool, tmp_path: pathlib.Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.system, (f"touch {MARK}",)
+
+    path = tmp_path / "a.pt"
+    path.write_bytes(saved({"a": Evil()}, _use_new_zipfile_serialization=not old))
+    with pytest.raises(weigh.WeighError, match=r"naming posix\.system"):
+        weigh.check(path, select=RULE)
+    path.write_bytes(pickle.dumps([Evil(), 1]))
+    with pytest.raises(weigh.WeighError, match=r"not executed.*naming posix\.system"):
+        weigh.check(path, select=RULE)

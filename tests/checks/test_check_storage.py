@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 import weigh
 from weigh._checks.storage import RULES
+from weigh._checks.twins import _pieces
 
 ALL = [rule.name for rule in RULES]
 
@@ -129,6 +130,17 @@ def test_equal_values_in_pieces(tmp_path: Path) -> None:
     state["c.weight"][2999, 999] = 7
     (one,) = found(saved(tmp_path, state), "broken-tie")
     assert one.evidence["names"] == ["a.weight", "b.weight"]
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 3_000_000), (2, 1, 1_500_000), (1_500_000, 2), (3, 7, 150_000)]
+)
+def test_pieces_of_any_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
+    weight = torch.randint(0, 200, shape, dtype=torch.uint8)
+    tensor = weigh.open(saved(tmp_path, {"a.weight": weight}))["a.weight"]
+    pieces = list(_pieces(tensor))
+    assert b"".join(pieces) == weight.numpy().tobytes()
+    assert max(map(len, pieces)) <= 1 << 20
 
 
 def test_copies_of_one_layer_are_one_finding() -> None:
@@ -330,3 +342,11 @@ def test_odd_networks_do_not_trip_the_rules(tmp_path: Path) -> None:
     }  # fmt: skip
     weigh.check(saved(tmp_path, odd), select=ALL)
     assert list(weigh.check(torch.nn.Identity(), select=ALL)) == []
+
+
+def test_many_tensors_of_equal_tables_are_read_once_each(tmp_path: Path) -> None:
+    values = torch.arange(1200) % 3
+    state = {f"{i}.weight": values[torch.randperm(1200)].half() for i in range(300)}
+    state["twin.weight"] = state["7.weight"].clone()
+    (one,) = found(saved(tmp_path, state), "broken-tie")
+    assert one.evidence["names"] == ["7.weight", "twin.weight"]

@@ -49,9 +49,9 @@ _REFUSED = re.compile(
     r"|logging\.getLogger"
     r"|torch\.(?:Generator|layout|memory_format|dtype|finfo|iinfo|ScriptObject)"
     r"|numpy\.random\._\w+\.\w+|numpy\.random\.(?:mtrand\.)?RandomState"
-    r"|torch\.optim\.(?:\w+\.)*\w+"
+    r"|torch\.optim\.(?:\w+\.)*[A-Z]\w*"
     r"|torch\.(?:nn|quantization|ao)\.(?:\w+\.)*[A-Z]\w*"
-    r"|torch\.nn\.(?:functional|init)\.\w+|torch\._C\._nn\.\w+|torch\.ao\.(?:\w+\.)+\w+"
+    r"|torch\.nn\.(?:functional|init)\.\w+|torch\._C\._nn\.\w+"
 )
 
 _HARM = """
@@ -75,11 +75,19 @@ _HARM = """
     torch.load torch.save torch.hub torch.serialization torch.jit torch.compile torch.package
     torch._dynamo torch._inductor torch.fx torch.utils torch.multiprocessing torch.classes
     torch.ops torch.onnx torch.testing torch.distributed.rpc torch.storage._load_from_bytes
-    torch.cuda.jiterator torch.nn.functional.importlib
+    torch.cuda.jiterator torch.distributed.nn.jit
+    test cgi cgitb smtpd mailcap pkg_resources IPython ipykernel numexpr
+    uuid._get_command_stdout typing.get_type_hints typing.ForwardRef gettext.c2py
+    dataclasses.make_dataclass keras.models.load_model tensorflow.io
+    sympy.sympify sympy.core.sympify sympy.parsing
+    pandas.core.frame.DataFrame.eval pandas.core.frame.DataFrame.query
+    pandas.core.frame.DataFrame.to_pickle pandas.core.frame.DataFrame.to_csv
 """
 _HARMFUL = frozenset(_HARM.split())
 """Modules all of whose functions are held to do harm, and single functions of others."""
-_NOT_ALL = re.compile(r"torch\.utils\.data\..*|functools\.partial")
+_NOT_ALL = re.compile(
+    r"torch\.utils\.data\.(?:dataset|sampler|dataloader|distributed)\.[A-Z]\w*|functools\.partial"
+)
 """Code of unknown effect in such a module. A partial call runs nothing by itself, and what it would
 call is named, and judged, beside it; many networks keep one for their kind of norm."""
 

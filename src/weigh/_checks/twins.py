@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import product
+from math import prod
 
 from weigh._checks.finding import Finding, Severity, Unsure
 from weigh._checks.rule import Limits
@@ -15,12 +16,9 @@ from weigh._errors import WeighError
 from weigh._index import Region
 from weigh._model import Tensor
 
-if TYPE_CHECKING:
-    from weigh._measures.table import Table
-
 _NAMED = 20
 _PIECE = 1 << 20
-"""Values that are compared at a time."""
+"""Values that are read at a time."""
 _EMBEDDING = re.compile(r"\w*embed\w*|wte|emb|shared|tok_emb\w*|encoder", re.IGNORECASE)
 _HEAD = re.compile(
     r"lm_head|head|output|decoder|proj_out|output_layer|output_projection|generator|predictions"
@@ -121,45 +119,46 @@ def _candidates(subject: Subject, limits: Limits) -> Iterator[list[Tensor]]:
             table, found = subject.table(tensor), subject.statistics(tensor)
             # Constants, and what has but two values, are equal by chance.
             if table is not None and found is not None and found.distinct > 2:
-                by_state[_digest(table)].append(tensor)
+                by_state[_digest([table.to_bytes()])].append(tensor)
         yield from (same for same in by_state.values() if len(same) > 1)
 
 
-def _digest(table: Table) -> bytes:
+def _confirmed(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Part tensors into those that hold the same values in the same places.
+
+    Each is read once, however many there are; a hash of 256 bits stands for its values.
+    """
+    by_values: defaultdict[bytes, list[Tensor]] = defaultdict(list)
+    for tensor in tensors:
+        try:
+            by_values[_digest(_pieces(tensor))].append(tensor)
+        except WeighError:
+            continue  # of what cannot be read nothing is said
+    yield from (same for same in by_values.values() if len(same) > 1)
+
+
+def _pieces(tensor: Tensor) -> Iterator[bytes]:
+    """Read a tensor piece by piece, in the order of its axes."""
+    shape = tensor.shape or (1,)
+    axis = 0
+    while axis < len(shape) - 1 and prod(shape[axis + 1 :]) > _PIECE:
+        axis += 1
+    step = max(_PIECE // max(prod(shape[axis + 1 :]), 1), 1)
+    for before in product(*(range(size) for size in shape[:axis])):
+        for at in range(0, shape[axis], step):
+            index: tuple[int | slice, ...] = (*before, slice(at, at + step))
+            if not tensor.shape:
+                index = ()
+            yield tensor.values.read(Region.of(index, tensor.shape or ())).tobytes()
+
+
+def _digest(pieces: Iterable[bytes]) -> bytes:
     from hashlib import blake2b
 
-    return blake2b(table.to_bytes(), digest_size=16).digest()
-
-
-def _confirmed(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Part tensors into those that hold the same values in the same places."""
-    left = list(tensors)
-    while len(left) > 1:
-        first, *rest = left
-        same = [one for one in rest if _equal(first, one)]
-        if same:
-            yield [first, *same]
-        left = [one for one in rest if one not in same]
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    """Compare two tensors piece by piece."""
-    shape = a.shape or ()
-    if not shape:
-        return _bytes(a, ()) == _bytes(b, ())
-    row = max((a.count or 0) // max(shape[0], 1), 1)
-    step = max(_PIECE // row, 1)
-    try:
-        return all(
-            _bytes(a, (slice(at, at + step),)) == _bytes(b, (slice(at, at + step),))
-            for at in range(0, shape[0], step)
-        )
-    except WeighError:
-        return False
-
-
-def _bytes(tensor: Tensor, index: tuple[slice, ...]) -> bytes:
-    return tensor.values.read(Region.of(index, tensor.shape or ())).tobytes()
+    made = blake2b(digest_size=32)
+    for piece in pieces:
+        made.update(piece)
+    return made.digest()
 
 
 def _joined(groups: Sequence[Sequence[str]]) -> list[tuple[list[str], list[str]]]:

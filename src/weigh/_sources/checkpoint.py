@@ -109,9 +109,16 @@ def _no_tensor(pickle: Pickle, contents: Contents) -> SourceError:
     if contents.unread:
         made = next(iter(contents.unread))
         return SourceError("it holds no tensors that Weigh reads", seen=f"some made by {made}")
-    return SourceError(
-        "it holds no tensors", seen=describe(pickle.value), do="A state dict holds some."
-    )
+    seen = f"{describe(pickle.value)}{naming(pickle)}"
+    return SourceError("it holds no tensors", seen=seen, do="A state dict holds some.")
+
+
+def naming(pickle: Pickle) -> str:
+    """Name what a loader would import, and may run, beside PyTorch's own; "" if nothing is."""
+    own = sorted(name for name in pickle.globals if not _USUAL.fullmatch(name))
+    shown = ", ".join(name[:200] for name in own[:_SHOWN_IMPORTS])
+    more = f" and {len(own) - _SHOWN_IMPORTS:,} more" if len(own) > _SHOWN_IMPORTS else ""
+    return f", naming {shown}{more}" if own else ""
 
 
 def found_tensor(name: str, role: Role | None, tensor: PickledTensor) -> FoundTensor:

@@ -8,7 +8,7 @@ from weigh._dtypes import DType
 from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Facts, Values
 from weigh._sources.bytes import ByteSource, expect, taken
-from weigh._sources.checkpoint import checkpoint_facts, describe
+from weigh._sources.checkpoint import checkpoint_facts, describe, naming
 from weigh._sources.pickle_program import Program
 from weigh._sources.pickled import Pickle, pairs_of
 from weigh._sources.pickles import read_pickle
@@ -55,7 +55,7 @@ def _pickles(source: ByteSource) -> tuple[Pickle, Pickle, tuple[Pickle, ...]]:
     if magic.value != _MAGIC:
         raise SourceError(
             "a pickle, but not one that PyTorch wrote; it was not executed",
-            seen=describe(magic.value),
+            seen=f"{describe(magic.value)}{naming(magic)}",
         )
     protocol = read_pickle(data, magic.end)
     if protocol.value != _PROTOCOL:

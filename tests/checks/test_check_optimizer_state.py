@@ -247,3 +247,12 @@ def test_packed_weights_and_constants_are_the_network(tmp_path: Path) -> None:
     torch.jit.save(script, tmp_path / "script.pt")
     assert weigh.check(tmp_path / "script.pt", select=STATE).findings == ()
     assert weigh.check(net, select=STATE).rules == ()
+
+
+def test_layers_that_are_called_state(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    net = {"state.weight": torch.ones(2, 2), "state.state.weight": torch.ones(2, 2)}
+    moment = {"exp_avg": torch.ones(2, 2)}
+    torch.save({"model": net, "optimizer": {"state": {"state.weight": moment}}}, path)
+    (one,) = weigh.check(path, select=HOLE)
+    assert one.where == "state.state.weight"

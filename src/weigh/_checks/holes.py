@@ -15,7 +15,7 @@ from weigh._model import Tensor
 from weigh._record import record
 
 _NAMED = 20
-_STATE = re.compile(r"(?P<of>(?:.*\.)?state)\.(?P<id>.+)\.(?P<what>[^.]+)")
+_STATE = re.compile(r"(?P<of>(?:.*?\.)?state)\.(?P<id>.+)\.(?P<what>[^.]+)")
 _COUNT = re.compile(r"(\d[\d,]*) values: ")
 Shape = tuple[int, ...]
 

@@ -8,7 +8,6 @@ does harm is named by module, as a whole or function by function.
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Literal
 
 Danger = Literal["harmful", "foreign", "refused", "harmless"]
@@ -85,6 +84,7 @@ _HARM = """
 """
 _HARMFUL = frozenset(_HARM.split())
 """Modules all of whose functions are held to do harm, and single functions of others."""
+_LONGEST = max(name.count(".") + 1 for name in _HARMFUL)
 _NOT_ALL = re.compile(
     r"torch\.utils\.data\.(?:dataset|sampler|dataloader|distributed)\.[A-Z]\w*|functools\.partial"
 )
@@ -100,7 +100,6 @@ _REACHED = frozenset(_REACHES.split())
 _BUILTINS = ("builtins", "__builtin__", "__builtins__")
 
 
-@cache
 def danger_of(name: str) -> Danger:
     """Say what a name is to a loader that runs pickles.
 
@@ -118,7 +117,7 @@ def danger_of(name: str) -> Danger:
     if _HARMLESS.fullmatch(name):
         return "harmless"
     parts = name.split(".")
-    if any(_leads_away(parts[at:]) for at in range(1, len(parts))):
+    if any(_leads_away(parts, at) for at in range(1, len(parts))):
         return "harmful"
     if _REFUSED.fullmatch(name):
         return "refused"
@@ -127,17 +126,19 @@ def danger_of(name: str) -> Danger:
     return "harmful" if _does_harm(parts) else "foreign"
 
 
-def _leads_away(parts: list[str]) -> bool:
-    """Whether the end of a name leads through a module to what that imports, or to its insides."""
-    first = parts[0]
-    if first.startswith("__") and first.endswith("__"):  # __globals__, __subclasses__...
+def _leads_away(parts: list[str], at: int) -> bool:
+    """Whether a name leads, at one of its parts, to what a module imports, or to its insides."""
+    part = parts[at]
+    if part.startswith("__") and part.endswith("__"):  # __globals__, __subclasses__...
         return True
-    plain = first.lstrip("_") if first != "_pickle" else first  # as modules hide what they import
-    return len(parts) > 1 and plain in _REACHED and _does_harm([plain, *parts[1:]])
+    plain = part if part == "_pickle" else part.lstrip("_")  # as modules hide what they import
+    if plain not in _REACHED or at + 1 == len(parts):
+        return False
+    return _does_harm([plain, *parts[at + 1 : at + _LONGEST]])
 
 
 def _does_harm(parts: list[str]) -> bool:
     if parts[0] in _BUILTINS:
         return True  # the harmless ones were told before
-    starts = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    starts = (".".join(parts[:count]) for count in range(1, min(len(parts), _LONGEST) + 1))
     return any(start in _HARMFUL for start in starts)

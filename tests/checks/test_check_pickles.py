@@ -190,6 +190,8 @@ def test_what_torch_takes_by_default_is_harmless() -> None:
 
 
 HARMFUL_NAMES = """
+numpy.__builtins__ numpy.core._internal.sys.modules numpy.prod.os.system builtins.dict.get
+pkgutil.resolve_name numpy.ctypeslib.load_library
 torch.utils.data.datapipes.utils.decoder.basichandlers test.support.script_helper.assert_python_ok
 uuid._get_command_stdout typing.get_type_hints sympy.sympify pandas.core.frame.DataFrame.query
 os.system posix.execv nt.system subprocess.Popen subprocess.check_output builtins.eval

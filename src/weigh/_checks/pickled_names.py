@@ -77,7 +77,8 @@ _HARM = """
     torch.cuda.jiterator torch.distributed.nn.jit
     test cgi cgitb smtpd mailcap pkg_resources IPython ipykernel numexpr
     uuid._get_command_stdout typing.get_type_hints typing.ForwardRef gettext.c2py
-    dataclasses.make_dataclass keras.models.load_model tensorflow.io
+    dataclasses.make_dataclass keras.models.load_model tensorflow.io numpy.ctypeslib
+    tensorflow.keras.models.load_model
     sympy.sympify sympy.core.sympify sympy.parsing
     pandas.core.frame.DataFrame.eval pandas.core.frame.DataFrame.query
     pandas.core.frame.DataFrame.to_pickle pandas.core.frame.DataFrame.to_csv

@@ -93,7 +93,9 @@ def _together(
             yield _Layer(path, "start", _said(fitting + exact), _numbers(fitting + exact))
             return
         largest = max(fitting, key=lambda pair: pair[0].count or 0)
-        if sum(tensor.count or 0 for tensor, _ in fitting) >= limits["values"]:
+        # A few hundred values may be distributed like this or that; only a default says something.
+        says = any(v.default or v.resolution <= limits["doubt"] for _, v in fitting)
+        if says and sum(tensor.count or 0 for tensor, _ in fitting) >= limits["values"]:
             yield _Layer(path, "open", _why_open(largest[1]))
         else:
             yield _Layer(path, "unknown")
@@ -146,6 +148,9 @@ RULES: tuple[Rule, ...] = (
             "alpha": Limit(0.001, "how often a fresh tensor may be taken for a trained one"),
             "resolution": Limit(
                 0.01, "the change, as a share of the spread, that must be visible to be sure"
+            ),
+            "doubt": Limit(
+                0.3, "the change that must be visible for a fit to be worth a word of doubt"
             ),
             "values": Limit(50, "values below which a distribution says nothing"),
         },

@@ -50,6 +50,7 @@ class Verdict:
         constant: what all values are equal to.
         decides: whether that its values are all equal says by itself that it was never trained.
         uniform: whether that is a uniform distribution.
+        default: whether it is that of the layer unless it is told otherwise.
         bits: how many bits speak for a generator's very numbers.
         changed: whether the last digits are not a generator's.
         distance: the Kolmogorov-Smirnov distance from the start.
@@ -62,6 +63,7 @@ class Verdict:
     start: str = ""
     fits: bool = False
     uniform: bool = False
+    default: bool = False
     constant: float = 0.0
     decides: bool = False
     bits: float = 0.0
@@ -222,6 +224,7 @@ class _Look:
         fits = [
             Verdict("start", start=start.name, fits=True, distance=far, tests=tests,
                     uniform=start.distribution.family == "uniform",
+                default=start.default,
                     resolution=self._resolution(start.distribution))
             for start in likely
             if (far := self._distance(table, start.distribution)) <= critical

@@ -147,7 +147,7 @@ RULES: tuple[Rule, ...] = (
             "bits": Limit(20, "bits that must speak for a generator's very numbers"),
             "alpha": Limit(0.001, "how often a fresh tensor may be taken for a trained one"),
             "resolution": Limit(
-                0.01, "the change, as a share of the spread, that must be visible to be sure"
+                0.005, "the change, as a share of the spread, that must be visible to be sure"
             ),
             "doubt": Limit(
                 0.3, "the change that must be visible for a fit to be worth a word of doubt"

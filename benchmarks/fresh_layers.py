@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.digit_networks import Rng, lenet, learn, mlp, pick, recurrent
+from benchmarks.digit_networks import Rng, learn, lenet, mlp, pick, recurrent
 
 MOST = 4_000_000
 HOSTS = 12
@@ -93,30 +93,30 @@ def embedding(n: float, rng: Rng, *, padded: bool = False) -> nn.Module:
     return make(rows, width, padding_idx=0 if padded else None)
 
 
-def attention(n: float, rng: Rng, *, others: bool = False, bias_kv: bool = False) -> nn.Module:
+def attention(n: float, _: Rng, *, others: bool = False, bias_kv: bool = False) -> nn.Module:
     width = 2 * max(1, side(n / 4) // 2)
     more = {"kdim": width + 1, "vdim": max(1, width - 1)} if others else {}
     return nn.MultiheadAttention(width, 2, add_bias_kv=bias_kv, **more)
 
 
-def encoder(n: float, rng: Rng) -> nn.Module:
+def encoder(n: float, _: Rng) -> nn.Module:
     width = 2 * max(1, side(n / 12) // 2)
     return nn.TransformerEncoderLayer(width, 2, 4 * width)
 
 
-def transformer(n: float, rng: Rng) -> nn.Module:
+def transformer(n: float, _: Rng) -> nn.Module:
     width = 2 * max(1, side(n / 28) // 2)
     return nn.Transformer(width, 2, 1, 1, 4 * width)
 
 
-def norm(make: Callable[..., nn.Module], n: float, rng: Rng) -> nn.Module:
+def norm(make: Callable[..., nn.Module], n: float, _: Rng) -> nn.Module:
     width = max(1, round(min(n, 20_000) / 2))
     if make is nn.GroupNorm:
         return make(1, width)
     return make(width)
 
 
-def moved_statistics(n: float, rng: Rng) -> nn.Module:
+def moved_statistics(n: float, _: Rng) -> nn.Module:
     """Batch normalisation whose own weights are at their start, while its averages moved on."""
     layer = nn.BatchNorm2d(max(1, round(min(n, 20_000) / 2)))
     with torch.no_grad():
@@ -215,8 +215,7 @@ def host(index: int, seed: int) -> nn.Module:
     network = (mlp, lenet, recurrent)[index % 3](rng)
     make = pick(rng, partial(torch.optim.SGD, lr=0.1), partial(torch.optim.Adam, lr=1e-3))
     learn(network, make(network.parameters()), steps=int(rng.integers(30, 63)))
-    body = getattr(network, "body", network)
-    return body
+    return getattr(network, "body", network)
 
 
 def fresh(index: int, seed: int) -> Fresh:
@@ -246,7 +245,7 @@ def keras_files(count: int, seed: int, folder: Path) -> Iterator[tuple[Path, str
     makers = {
         "Dense": lambda n: keras.layers.Dense(n, name="fresh"),
         "Conv2D": lambda n: keras.layers.Conv2D(n, 3, padding="same", name="fresh"),
-        "DepthwiseConv2D": lambda n: keras.layers.DepthwiseConv2D(3, name="fresh"),
+        "DepthwiseConv2D": lambda _: keras.layers.DepthwiseConv2D(3, name="fresh"),
         "LSTM": lambda n: keras.layers.LSTM(n, name="fresh"),
         "GRU": lambda n: keras.layers.GRU(n, name="fresh"),
     }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from weigh._checks.finding import Unsure
     from weigh._checks.report import CheckReport
 
 RULE = "never-trained"
@@ -29,7 +30,7 @@ class Unit:
     """What one verdict is about: a layer with parameters of its own, or a parameter outside one.
 
     Attributes:
-        path: the layer's path; "" for a parameter outside every layer.
+        path: the layer's path; "" for the network's own parameters.
         names: the full names of its own parameters.
         kind: what it is, for the tables.
         values: how many values it holds.
@@ -91,7 +92,7 @@ def units(module: nn.Module, prefix: str = "") -> Iterator[Unit]:
             yield Unit(path, tuple(own), type(layer).__name__, values)
         else:
             for name, one in own.items():
-                yield Unit("", (name,), "parameter outside a layer", one.numel())
+                yield Unit(path, (name,), "parameter outside a layer", one.numel())
 
 
 def ask(source: object) -> CheckReport | None:
@@ -110,7 +111,7 @@ def verdict(report: CheckReport | None, unit: Unit) -> tuple[str, str, str]:
             words = f"{finding.where!r}: {finding.message} {_short(finding.evidence)}"
             return DETECTED, words, finding.where if finding.where in unit.names else ""
     for one in report.unsure:
-        if one.rule == RULE and (not one.where or _covers(one.where, {}, unit)):
+        if one.rule == RULE and (_covers(one.where, {}, unit) or _of_root(one, unit)):
             return UNSURE, f"{one.where!r}: {one.message}", ""
     return SILENT, "", ""
 
@@ -118,8 +119,13 @@ def verdict(report: CheckReport | None, unit: Unit) -> tuple[str, str, str]:
 def _covers(where: str, evidence: Any, unit: Unit) -> bool:
     if where:
         return where == unit.path or where in unit.names
-    named = evidence.get("layers", ())
+    named = evidence.get("layers") or [one["name"] for one in evidence.get("tensors", ())]
     return (bool(unit.path) and unit.path in named) or any(name in named for name in unit.names)
+
+
+def _of_root(said: Unsure, unit: Unit) -> bool:
+    """Whether what was said of the network's own parameters names this one."""
+    return not said.where and not unit.path and said.message.startswith(f"{unit.names[0]} ")
 
 
 def _short(evidence: Any) -> str:

@@ -62,6 +62,12 @@ def test_a_finding_belongs_to_a_layer_by_its_path_its_tensor_or_the_list() -> No
     assert said(finding("", layers=["conv", "fc"])) == ("detected", "")
     assert said(Unsure("fc", "", RULE)) == ("cannot tell", "")
     assert said(finding("fc2"), finding("", layers=["conv"])) == ("missed", "")
+    assert said(Unsure("", "pos_embed is like noise", rule=RULE)) == ("missed", "")
+    root = Unit("", ("pos_embed",), "parameter outside a layer", 6)
+    assert verdict(a_report(Unsure("", "pos_embed is like noise", RULE)), root)[0] == "cannot tell"
+    own = Finding("", "", {"tensors": [{"name": "pos_embed"}]}, rule=RULE)
+    assert verdict(a_report(own), root)[0] == "detected"
+    assert said(own) == ("missed", "")
     assert said(Finding("fc", "", rule="non-finite"), Unsure("fc", "", "other")) == ("missed", "")
 
 

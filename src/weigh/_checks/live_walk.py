@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from weigh._errors import UsageError
 from weigh._record import record
 
 
@@ -101,6 +102,45 @@ def leaves(loss: Any, most: int = 1_000_000) -> dict[int, Any]:
                 kept.append(after)
                 stack.append(after)
     return found
+
+
+def groups_of(optimizer: Any) -> list[dict[str, Any]] | None:
+    """Give the groups of an optimizer or of several; None if it has none as PyTorch's have.
+
+    Examples:
+        >>> groups_of([]), groups_of("sgd")
+        ([], None)
+    """
+    several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    found: list[dict[str, Any]] = []
+    for one in several:
+        groups = getattr(one, "param_groups", None)
+        if not isinstance(groups, list) or not all(
+            isinstance(group, dict) and isinstance(group.get("params"), list) for group in groups
+        ):
+            return None
+        found += groups
+    return found
+
+
+def check_live(optimizer: Any = None, loss: Any = None) -> None:
+    """Refuse what is no optimizer, and what has no graph behind it.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if optimizer is not None and groups_of(optimizer) is None:
+        raise UsageError(
+            "an optimizer has param_groups, as those of torch.optim have",
+            seen=type(optimizer).__name__,
+            do="Several are given as a list.",
+        )
+    if loss is not None and getattr(loss, "grad_fn", None) is None:
+        raise UsageError(
+            "a loss is a tensor with the graph behind it",
+            seen=f"a {type(loss).__name__} without one",
+            do="Give the loss itself, before its backward pass.",
+        )
 
 
 def grouped(all_held: Sequence[Held], chosen: Iterable[Held]) -> list[tuple[str, list[Held]]]:

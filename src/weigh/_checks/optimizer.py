@@ -6,30 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from weigh._checks.finding import Finding, Unsure
-from weigh._checks.live_walk import Held, grouped, is_norm, modules, numbers, parameters, said
+from weigh._checks.live_walk import (
+    Held,
+    grouped,
+    groups_of,
+    is_norm,
+    modules,
+    numbers,
+    parameters,
+    said,
+)
 from weigh._checks.rule import Limits, Rule
 from weigh._checks.subject import Subject
 
 _NAMED = 20
-
-
-def groups_of(optimizer: Any) -> list[dict[str, Any]] | None:
-    """Give the groups of an optimizer or of several; None if it has none as PyTorch's have.
-
-    Examples:
-        >>> groups_of([]), groups_of("sgd")
-        ([], None)
-    """
-    several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
-    found: list[dict[str, Any]] = []
-    for one in several:
-        groups = getattr(one, "param_groups", None)
-        if not isinstance(groups, list) or not all(
-            isinstance(group, dict) and isinstance(group.get("params"), list) for group in groups
-        ):
-            return None
-        found += groups
-    return found
 
 
 def _tensors(subject: Subject) -> list[Any]:

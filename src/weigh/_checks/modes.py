@@ -40,6 +40,8 @@ def mode_mix(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find layers in another mode than the network, where the mode makes a difference."""
     root = subject.module
     training = own(root).get("training")
+    if training is None and "_orig_mod" in table(root, "_modules"):  # of torch.compile
+        training = own(table(root, "_modules")["_orig_mod"]).get("training")
     if type(training) is not bool:  # a compiled module keeps it elsewhere
         yield Unsure("", "its mode cannot be seen from outside")
         return

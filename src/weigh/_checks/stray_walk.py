@@ -154,11 +154,7 @@ class Walk:
             thing = met.thing
             if issubclass(type(thing), _NO_HOLDERS) or id(thing) in self._met:
                 continue
-            if len(self._met) >= self._most:
-                self.stopped = (
-                    f"its attributes hold more than {self._most:,} objects, of which no more were "
-                    "looked at"
-                )
+            if self._full(0):
                 return
             self._met.add(id(thing))
             sort = self._sort(thing)
@@ -169,8 +165,10 @@ class Walk:
 
     def _look_into(self, met: _Met, queue: deque[_Met]) -> None:
         for value, key, written, kept_in in self._inside(met.thing):
-            if id(type(value)) in _PLAIN_IDS:
+            if id(type(value)) in _PLAIN_IDS or id(value) in self._met:
                 continue
+            if self._full(len(queue)):
+                return
             if met.depth >= self._depth:
                 self.stopped = self.stopped or (
                     f"its attributes hold objects more than {self._depth} deep, which were not "
@@ -178,6 +176,16 @@ class Walk:
                 )
                 return
             queue.append(_Met(value, met, written.format(key), kept_in, met.depth + 1))
+
+    def _full(self, waiting: int) -> bool:
+        """Whether as many objects were looked at, or wait for it, as may be."""
+        full = len(self._met) + waiting >= self._most
+        if full:
+            self.stopped = (
+                f"its attributes hold more than {self._most:,} objects, of which no more were "
+                "looked at"
+            )
+        return full
 
     def _sort(self, thing: Any) -> Sort | None:
         """Say what is lost with a thing; None if nothing is."""

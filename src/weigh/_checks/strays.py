@@ -8,12 +8,13 @@ from typing import Any
 from weigh._checks.finding import Finding, Severity, Unsure
 from weigh._checks.graph import Leaves, leaves
 from weigh._checks.live_walk import count_of, shape_of, stepped, untouched
+from weigh._checks.owners import owned_by_modules
 from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.stray_walk import Stray, Walk, is_parameter
 from weigh._checks.subject import Subject
 
 _NAMED = 20
-_OBJECTS, _DEPTH = 200_000, 12
+_OBJECTS, _DEPTH = 100_000, 12
 
 
 @untouched
@@ -56,32 +57,48 @@ def _in_graph(subject: Subject, used: Leaves, known: set[int]) -> Iterator[Findi
     """Tell of the tensors that a loss depends on and that were found nowhere."""
     known = known | {id(tensor) for tensor in stepped(subject.optimizer)}
     foreign = [tensor for key, tensor in used.tensors.items() if key not in known]
-    lost = [tensor for tensor in foreign if is_parameter(tensor)]
-    rest = [tensor for tensor in foreign if not is_parameter(tensor)]
+    rest = [one for one in foreign if not is_parameter(one)]
+    unknown = [one for one in foreign if is_parameter(one)]
+    elsewhere = owned_by_modules(unknown)
+    lost = [one for one in unknown if id(one) not in elsewhere]
+    others = [one for one in unknown if id(one) in elsewhere]
     if lost:
-        many = len(lost) > 1
-        count = sum(map(count_of, lost))
         yield Finding(
             "",
-            f"the loss depends on {len(lost):,} {'Parameters' if many else 'Parameter'} "
-            f"({count:,} {'values' if count != 1 else 'value'}) that the module does not hold: of "
-            "another network, or lost in a closure or a global",
+            f"the loss depends on {_some(lost, 'Parameter')} that no module holds: lost in a "
+            "closure, a list or a global",
             {
                 "found": "graph",
                 "parameters": len(lost),
-                "values": count,
+                "values": sum(map(count_of, lost)),
                 "shapes": [list(shape_of(tensor)) for tensor in lost[:_NAMED]],
             },
             severity="warning",
         )
-    if rest:
-        shapes = ", ".join(str(shape_of(tensor)) for tensor in rest[:3])
+    if others:
         yield Unsure(
             "",
-            f"the loss depends on {len(rest):,} {'tensors' if len(rest) > 1 else 'tensor'} "
-            f"(of shape {shapes}) that {'require' if len(rest) > 1 else 'requires'} a gradient and "
-            "are no Parameters: inputs, or parameters that were lost",
+            f"the loss depends on {_some(others, 'Parameter')} of modules that it does not hold: "
+            "another network, or a layer that was lost in a closure or a global",
         )
+    if rest:
+        yield Unsure(
+            "",
+            f"the loss depends on {_some(rest, 'tensor')} with requires_grad, no Parameter: an "
+            "input, or a parameter that was lost",
+        )
+
+
+def _some(tensors: list[Any], noun: str) -> str:
+    """Say how many tensors there are, and how many values they have.
+
+    Examples:
+        >>> _some([], "tensor")
+        '0 tensors (0 values)'
+    """
+    count = sum(map(count_of, tensors))
+    several = "" if len(tensors) == 1 else "s"
+    return f"{len(tensors):,} {noun}{several} ({count:,} value{'' if count == 1 else 's'})"
 
 
 def _path(stray: Stray) -> str:

@@ -89,7 +89,7 @@ def test_frozen_parts_are_told_by_the_highest_layer() -> None:
     net[0].requires_grad_(False)
     net[1].bias.requires_grad_(False)
     found = {f.where: f.evidence["values"] for f in check(Case(net), "frozen")}
-    assert found == {"0": 9 + 16, "1": 5}
+    assert found == {"0": 9 + 16, "1.bias": 5}
     net.requires_grad_(False)
     [finding] = check(Case(net), "frozen")
     assert (finding.where, finding.evidence["share"]) == ("", 1.0)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from weigh._checks.subject import Subject
 
 
+_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+"""What the interpreter itself puts in a class under ``__dict__``."""
+
+
 def untouched(check: Check) -> Check:
     """Make a rule look while no mode and no tensor's own class sees what it does."""
 
@@ -77,7 +81,7 @@ def own(thing: Any) -> dict[str, Any]:
     for kind in type.__dict__["__mro__"].__get__(type(thing)):
         given = type.__dict__["__dict__"].__get__(kind).get("__dict__")
         if given is not None:
-            found = given.__get__(thing) if type(given) is types.GetSetDescriptorType else None
+            found = given.__get__(thing) if type(given) in _DESCRIPTORS else None
             return found if type(found) is dict else {}
     return {}
 
@@ -186,7 +190,9 @@ def check_live(optimizer: Any = None, loss: Any = None) -> None:
             seen=type(optimizer).__name__,
             do="Several are given as a list.",
         )
-    if loss is not None and (not is_a(loss, sys.modules["torch"].Tensor) or loss.grad_fn is None):
+    with undisturbed():
+        graph = is_a(loss, sys.modules["torch"].Tensor) and loss.grad_fn is not None
+    if loss is not None and not graph:
         raise UsageError(
             "a loss is a tensor with the graph behind it",
             seen=f"a {type(loss).__name__} without one",
@@ -195,7 +201,10 @@ def check_live(optimizer: Any = None, loss: Any = None) -> None:
 
 
 def grouped(all_held: Sequence[Held], chosen: Iterable[Held]) -> list[tuple[str, list[Held]]]:
-    """Group parameters by the highest layers of which they are all, else by their own layer."""
+    """Group parameters by the highest layers of which they are all, else by their own layer.
+
+    One alone is called by its own name.
+    """
     wanted = {id(one.tensor) for one in chosen}
     total: dict[str, int] = {}
     inside: dict[str, int] = {}
@@ -208,7 +217,7 @@ def grouped(all_held: Sequence[Held], chosen: Iterable[Held]) -> list[tuple[str,
         if id(one.tensor) in wanted:
             whole = (path for path in _above(one.layer) if total[path] == inside[path])
             groups.setdefault(next(whole, one.layer), []).append(one)
-    return list(groups.items())
+    return [(group[0].name if len(group) == 1 else path, group) for path, group in groups.items()]
 
 
 def _above(path: str) -> list[str]:
@@ -217,21 +226,22 @@ def _above(path: str) -> list[str]:
     return ["", *(".".join(parts[: at + 1]) for at in range(len(parts)))]
 
 
-def said(group: Sequence[Held]) -> str:
+def said(group: Sequence[Held], verb: str = "") -> str:
     """Say how many parameters there are, and name them if they are few.
 
-    Examples:
-        >>> said([])
-        'no parameter'
+    Args:
+        group: the parameters, at least one.
+        verb: ``"are"`` if it is to follow.
     """
-    if not group:
-        return "no parameter"
     count = sum(one.count for one in group)
-    names = [one.name.rpartition(".")[2] for one in group]
-    layers = {one.layer for one in group}
-    if len(layers) == 1 and len(group) <= 3:
-        return f"{' and '.join(names)} ({count:,} values)"
-    return f"{len(group):,} parameters ({count:,} values)"
+    values = f"{count:,} value{'' if count == 1 else 's'}"
+    follows = f" {verb}" if verb else ""
+    if len(group) == 1:  # the finding is called by its name
+        return f"its {values}{' is' if verb and count == 1 else follows}"
+    if len({one.layer for one in group}) == 1 and len(group) <= 3:
+        *most, last = [one.name.rpartition(".")[2] for one in group]
+        return f"{', '.join(most)} and {last} ({values}){follows}"
+    return f"{len(group):,} parameters ({values}){follows}"
 
 
 def numbers(group: Sequence[Held]) -> dict[str, object]:

@@ -52,7 +52,7 @@ def not_optimized(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure
         )
     else:
         for where, group in grouped(held, missing):
-            message = f"{said(group)} {_is(group)} in no group of the optimizer"
+            message = f"{said(group, 'are')} in no group of the optimizer"
             yield Finding(where, message, numbers(group))
 
 
@@ -66,7 +66,7 @@ def optimized_but_frozen(subject: Subject, limits: Limits) -> Iterator[Finding |
     for where, group in grouped(held, with_grad):
         yield Finding(
             where,
-            f"{said(group)} {_is(group)} frozen, but the optimizer steps by a gradient from before",
+            f"{said(group, 'are')} frozen, but the optimizer steps by a gradient from before",
             numbers(group) | {"gradient": True},
             severity="warning",
             do="Set its .grad to None, or leave it out of the optimizer.",
@@ -76,13 +76,9 @@ def optimized_but_frozen(subject: Subject, limits: Limits) -> Iterator[Finding |
     for where, group in grouped(held, rest):
         yield Finding(
             where,
-            f"{said(group)} {_is(group)} in the optimizer, but frozen",
+            f"{said(group, 'are')} in the optimizer, but frozen",
             numbers(group) | {"gradient": False},
         )
-
-
-def _is(group: list[Held]) -> str:
-    return "is" if len(group) == 1 else "are"
 
 
 @untouched

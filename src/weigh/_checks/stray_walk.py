@@ -307,7 +307,7 @@ def _slots(thing: Any) -> dict[str, Any]:
     found = {}
     for kind in type(thing).__mro__:
         for name, given in list(type.__dict__["__dict__"].__get__(kind).items()):
-            if type(given) is types.MemberDescriptorType:
+            if type(given) is types.MemberDescriptorType and name != "__dict__":
                 try:
                     found[name] = given.__get__(thing)
                 except AttributeError:  # not assigned

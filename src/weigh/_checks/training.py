@@ -36,9 +36,7 @@ def frozen(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
         )
         return
     for where, group in groups:
-        what = "all parameters are" if len(group) == len(held) else f"{said(group)} are"
-        if len(group) == 1 and len(held) > 1:
-            what = f"{said(group)} is"
+        what = "all parameters are" if len(group) == len(held) else said(group, "are")
         yield Finding(
             where,
             f"{what} frozen, {share(group):.0%} of the network",

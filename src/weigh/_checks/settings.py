@@ -163,9 +163,10 @@ def _settings(
     fail_on: str,
 ) -> Settings:
     known = {rule.name: rule for rule in rules}
-    chosen = tuple(select) or _names(table.pop("select", ()), "select")
+    set_chosen = _names(table.pop("select", ()), "select")
+    chosen = tuple(select) or set_chosen
     left_out = (*ignore, *_names(table.pop("ignore", ()), "ignore"))
-    for name in (*chosen, *left_out):
+    for name in (*set_chosen, *chosen, *left_out):
         _check_rule(name, known)
     set_least = table.pop("fail-on")
     least: Any = fail_on or set_least

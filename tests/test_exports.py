@@ -20,9 +20,11 @@ def test_the_public_names() -> None:
     assert set(weigh.__all__) == {n for n in seen if not n.startswith("_")} | {"__version__"}
     assert weigh.__all__ == [
         "Axis",
+        "CheckReport",
         "Counts",
         "DType",
         "Explanation",
+        "Finding",
         "FormatError",
         "Hyperparameter",
         "IndexingError",
@@ -41,6 +43,7 @@ def test_the_public_names() -> None:
         "ValuesError",
         "WeighError",
         "__version__",
+        "check",
         "explain",
         "open",
         "show",

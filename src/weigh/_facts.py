@@ -197,6 +197,23 @@ class Accounts:
 
 
 @record(frozen=True)
+class Fault:
+    """Something that does not fit in what a source states, though it can be read.
+
+    Attributes:
+        about: what sort of thing does not fit: ``"shards"``.
+        where: the file or member that it concerns; "" for the source as a whole.
+        what: what is so, as a sentence without its place and without a full stop.
+        numbers: what shows it: numbers, texts and lists of them, by name.
+    """
+
+    about: str
+    where: str
+    what: str
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+
+@record(frozen=True)
 class Facts:
     """Everything a source states.
 
@@ -214,6 +231,7 @@ class Facts:
         live: the live module itself, if it is one.
         imports: what a loader would import, and may run, to read the file: full names of
             functions and classes, each with the file or member that names it.
+        faults: what does not fit in it, though it can be read.
     """
 
     format: str
@@ -226,3 +244,4 @@ class Facts:
     accounts: Accounts | None = None
     live: object = None
     imports: tuple[tuple[str, str], ...] = ()
+    faults: tuple[Fault, ...] = ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from weigh._counts import Counts
 from weigh._errors import UnknownNameError
-from weigh._facts import Accounts
+from weigh._facts import Accounts, Fault
 from weigh._layer import Hyperparameter, Layer, Origin, layer_text
 from weigh._names import did_you_mean, matches
 from weigh._record import field, record
@@ -46,6 +46,7 @@ class Network(Layer):
         accounts: where the bytes of its file or files went; None where there is none.
         imports: what a plain loader would import, and may run, to read its file: full names of
             functions and classes, each with the file or member that names it.
+        faults: what does not fit in its files, though they can be read.
     """
 
     format: str = "live"
@@ -55,6 +56,7 @@ class Network(Layer):
     notes: tuple[str, ...] = ()
     accounts: Accounts | None = None
     imports: tuple[tuple[str, str], ...] = ()
+    faults: tuple[Fault, ...] = ()
     _others: tuple[Tensor, ...] = ()
     _live: object = None
 

@@ -12,8 +12,7 @@ from weigh._checks.followers import norm_after
 from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
-from weigh._measures.channels import OUTPUTS, channel_axis
-from weigh._measures.feed import PIECE
+from weigh._measures.channels import OUTPUTS, channel_axis, input_squares
 from weigh._model import Tensor
 from weigh._pattern import pattern
 
@@ -28,8 +27,10 @@ _LISTED = 50
 """Channels that are listed by number in the evidence."""
 _READ = 2000
 """Channels that are read once more to compare them value by value."""
-_SAMPLE = 64
+_SAMPLE = 16
 """Rows of a matrix by which inputs are picked that may be dead."""
+_ALIKE = 1e-11
+"""Sums of squares of equal values differ by no more than this: they are added in parts."""
 
 
 def dead_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
@@ -121,14 +122,18 @@ def _dead_inputs(tensor: Tensor, limits: Limits) -> Iterator[Finding]:
         return
     if channel_axis(tensor) != 0 or shape[1] < limits["channels"] or shape[0] < 2:
         return
-    try:
-        norms = _input_norms(tensor[:_SAMPLE])
-        reference = _reference(norms)
-        if not reference or not (norms < limits["ratio"] * reference).any():
+    # An input that is dead is so in the first rows.
+    norms = np.ones(0)
+    for rows in (_SAMPLE, shape[0]):
+        try:
+            squares = input_squares(tensor, rows)
+        except WeighError:
             return
-        norms = _input_norms(tensor)
-    except WeighError:
-        return
+        if squares is None:
+            return
+        norms = np.sqrt(squares)
+        if not (norms < limits["ratio"] * _reference(norms)).any():
+            return
     reference = _reference(norms)
     dead = np.flatnonzero(norms < limits["ratio"] * reference)
     if not len(dead):
@@ -147,20 +152,6 @@ def _dead_inputs(tensor: Tensor, limits: Limits) -> Iterator[Finding]:
         severity="info",
         do="What they carry is not used: the layer before could do without those channels.",
     )
-
-
-def _input_norms(tensor: Tensor) -> Array:
-    """Give the norm of what each input meets, of a tensor (out, in, ...)."""
-    import numpy as np
-
-    shape = tensor.shape or ()
-    step = max(1, PIECE // max(1, (tensor.count or 1) // shape[0]))
-    total = np.zeros(shape[1])
-    for start in range(0, shape[0], step):
-        values = tensor[start : start + step].read().astype(np.float64)
-        total += np.square(values).sum(axis=(0, *range(2, len(shape))))
-    norms: Array = np.sqrt(total)
-    return norms
 
 
 def duplicate_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
@@ -195,21 +186,22 @@ def duplicate_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Uns
 
 
 def _equal(tensor: Tensor, squares: Array) -> list[list[int]]:
-    """Give the channels that are equal value by value; equal ones have equal sums of squares."""
+    """Give the channels that are equal value by value, of those with sums of squares alike."""
     import numpy as np
 
     order = np.argsort(squares, kind="stable")
     ordered = squares[order]
-    same = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] > 0))
-    candidates: dict[float, set[int]] = defaultdict(set)
-    for at in same:
-        candidates[float(ordered[at])] |= {int(order[at]), int(order[at + 1])}
+    alike = (np.diff(ordered) <= _ALIKE * ordered[1:]) & (ordered[1:] > 0)
+    # Neighbours in order that are alike make one group of candidates.
+    starts = np.flatnonzero(np.diff(alike.astype(np.int8), prepend=0, append=0) == 1)
+    stops = np.flatnonzero(np.diff(alike.astype(np.int8), prepend=0, append=0) == -1)
+    candidates = [order[start : stop + 1] for start, stop in zip(starts, stops, strict=True)]
     axis = channel_axis(tensor) or 0
     groups: list[list[int]] = []
     left = _READ
-    for channels in candidates.values():
+    for channels in candidates:
         by_bytes: dict[bytes, list[int]] = defaultdict(list)
-        for channel in sorted(channels):
+        for channel in sorted(channels.tolist()):
             left -= 1
             if left < 0:
                 return groups

@@ -35,13 +35,11 @@ class _Layer:
 
 def never_trained(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find layers whose values cannot be told from those that they start with."""
-    layers = [
-        (
-            layer.path,
-            [(t, judge(subject, t, limits)) for t in own.values() if t.role == "parameter"],
-        )
-        for layer, own in subject.in_layers()
-    ]
+    layers = []
+    for layer, own in subject.in_layers():
+        into = max((tensor.fan_in or 0 for tensor in own.values()), default=0)
+        parameters = [tensor for tensor in own.values() if tensor.role == "parameter"]
+        layers.append((layer.path, [(t, judge(subject, t, limits, into)) for t in parameters]))
     # Where a generator's very numbers are met, those that lost theirs have been changed.
     marked = any(v.how == "marks" and v.state == "start" for _, rows in layers for _, v in rows)
     judged: list[_Layer] = []
@@ -95,8 +93,10 @@ def _together(
             yield _Layer(path, "start", _said(fitting + exact), _numbers(fitting + exact))
             return
         largest = max(fitting, key=lambda pair: pair[0].count or 0)
-        if (largest[0].count or 0) >= limits["values"]:
-            yield _Layer(path, "open", _why_open(*largest))
+        # A few hundred values may be distributed like this or that; only a default says something.
+        says = any(v.default or v.resolution <= limits["doubt"] for _, v in fitting)
+        if says and sum(tensor.count or 0 for tensor, _ in fitting) >= limits["values"]:
+            yield _Layer(path, "open", _why_open(largest[1]))
         else:
             yield _Layer(path, "unknown")
         return
@@ -120,9 +120,8 @@ def _said(judged: list[tuple[Tensor, Verdict]]) -> str:
     return f"it cannot be told from its initial values: {', '.join(parts)}"
 
 
-def _why_open(tensor: Tensor, verdict: Verdict) -> str:
-    own = tensor.name.rpartition(".")[2]
-    text = f"{own} is distributed like {verdict.start}"
+def _why_open(verdict: Verdict) -> str:
+    text = "its distribution fits an initial one"
     if verdict.changed:
         return f"{text}, but its last digits are not those that a generator draws"
     return f"{text}, and a change below {verdict.resolution:.0%} of its spread would not show"
@@ -148,7 +147,10 @@ RULES: tuple[Rule, ...] = (
             "bits": Limit(20, "bits that must speak for a generator's very numbers"),
             "alpha": Limit(0.001, "how often a fresh tensor may be taken for a trained one"),
             "resolution": Limit(
-                0.05, "the change, as a share of the spread, that must be visible to be sure"
+                0.005, "the change, as a share of the spread, that must be visible to be sure"
+            ),
+            "doubt": Limit(
+                0.3, "the change that must be visible for a fit to be worth a word of doubt"
             ),
             "values": Limit(50, "values below which a distribution says nothing"),
         },

@@ -7,7 +7,7 @@ from math import inf, log, log2, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 from weigh._checks.rule import Limits
-from weigh._checks.starts import Start, constants, starts
+from weigh._checks.starts import Start, constants, decides, starts
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
 from weigh._measures.fit import Distribution, distance, top_deviation
@@ -49,6 +49,8 @@ class Verdict:
         fits: whether its distribution fits that start.
         constant: what all values are equal to.
         decides: whether that its values are all equal says by itself that it was never trained.
+        uniform: whether that is a uniform distribution.
+        default: whether it is that of the layer unless it is told otherwise.
         bits: how many bits speak for a generator's very numbers.
         changed: whether the last digits are not a generator's.
         distance: the Kolmogorov-Smirnov distance from the start.
@@ -60,6 +62,8 @@ class Verdict:
     how: Literal["marks", "distribution", "exact"] = "distribution"
     start: str = ""
     fits: bool = False
+    uniform: bool = False
+    default: bool = False
     constant: float = 0.0
     decides: bool = False
     bits: float = 0.0
@@ -88,19 +92,25 @@ class Verdict:
 _UNKNOWN, _MOVED = Verdict("unknown"), Verdict("moved")
 
 
-def judge(subject: Subject, tensor: Tensor, limits: Limits) -> Verdict:
-    """Judge one tensor."""
+def judge(subject: Subject, tensor: Tensor, limits: Limits, into: int | None = None) -> Verdict:
+    """Judge one tensor.
+
+    Args:
+        subject: the network that it is of.
+        tensor: the tensor.
+        limits: the rule's thresholds.
+        into: the inputs of each output of its layer.
+    """
     found = subject.statistics(tensor)
     if found is None or not found.count or found.finite != found.count:
         return _UNKNOWN
     known = constants(tensor)
-    random = starts(tensor)
+    random = starts(tensor, into)
     if found.min == found.max and (found.count > 1 or not random):
         if found.min not in known:
             return _MOVED if known and not random else _UNKNOWN
-        # A bias of zeros says nothing of its layer.
-        decides = tensor.initial is not None and tensor.initial.family == "constant"
-        return Verdict("start", "exact", constant=float(found.min or 0), decides=decides)
+        value = float(found.min or 0)
+        return Verdict("start", "exact", constant=value, decides=decides(tensor))
     if tensor.initial is not None and tensor.initial.family == "constant":
         return _MOVED
     if tensor.dtype.name not in _FLOATS:
@@ -181,7 +191,8 @@ class _Look:
             bits = self._twice(_normal)
             if bits > 0:
                 return bits, f"normal, deviation {self._found.std:.3g}"
-            best = min(best, (bits, "normal"))
+            if any(start.distribution.family == "normal" for start in likely):
+                best = min(best, (bits, "normal"))
         return best
 
     def _twice(self, look: Looking) -> float:
@@ -212,6 +223,8 @@ class _Look:
             critical += self._rounding / 2
         fits = [
             Verdict("start", start=start.name, fits=True, distance=far, tests=tests,
+                    uniform=start.distribution.family == "uniform",
+                default=start.default,
                     resolution=self._resolution(start.distribution))
             for start in likely
             if (far := self._distance(table, start.distribution)) <= critical
@@ -284,6 +297,8 @@ def _normal(part: Array, tail: bool) -> Marks:  # noqa: FBT001 - called by place
 
 def _with_marks(verdict: Verdict, bits: float, *, changed: bool) -> Verdict:
     """Weigh what a distribution says by what the last digits say."""
+    if changed and verdict.uniform:
+        return _MOVED  # every generator of uniform numbers leaves marks, that of a GPU too
     if changed:
         return altered(verdict, state="open", changed=True)
     return altered(verdict, state="open", how="marks", bits=bits) if bits > 0 else verdict

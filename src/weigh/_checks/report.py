@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from weigh._checks.finding import SEVERITIES, Finding, Severity, Unsure
-from weigh._checks.settings import Settings
 from weigh._record import record
+
+if TYPE_CHECKING:
+    from weigh._checks.settings import Settings
 
 
 @record(frozen=True)

@@ -32,33 +32,56 @@ class Start:
     default: bool = False
 
 
+_BIASES = ("bias", "in_proj_bias", "beta")
+_SCALES = ("weight", "gamma", "scale")
+
+
 def constants(tensor: Tensor) -> list[float]:
     """Give the numbers that all values of a tensor may start at."""
     initial = tensor.initial
     if initial is not None and initial.family == "constant":
         return [initial.a]
-    if len(tensor.shape or ()) == 1 and tensor.name.rpartition(".")[2].startswith(_BIASES):
+    own = tensor.name.rpartition(".")[2]
+    if len(tensor.shape or ()) == 1 and own.startswith(_BIASES):
         return [0.0]
+    # A vector called so, of a layer of unknown kind, is the scale of a normalisation.
+    if len(tensor.shape or ()) == 1 and own in _SCALES and initial is None:
+        return [1.0]
     return [0.0] if _STARTS_AT_ZERO.search(tensor.name) else []
 
 
-_BIASES = ("bias", "in_proj_bias", "beta")
+def decides(tensor: Tensor) -> bool:
+    """Whether its start is so particular that a tensor which is still at it was never trained.
+
+    A bias of zeros says nothing of its layer.
+    """
+    initial = tensor.initial
+    if initial is not None:
+        return initial.family == "constant"
+    return not tensor.name.rpartition(".")[2].startswith(_BIASES)
 
 
-def starts(tensor: Tensor) -> list[Start]:
-    """Give the distributions that a tensor may have been drawn from, its default first."""
+def starts(tensor: Tensor, into: int | None = None) -> list[Start]:
+    """Give the distributions that a tensor may have been drawn from, its default first.
+
+    Args:
+        tensor: the tensor.
+        into: the inputs of each output of its layer, as its weight tells.
+    """
     found: dict[Distribution, Start] = {}
-    for start in _all(tensor):
+    for start in _all(tensor, into):
         if start.distribution.std > 0:
             found.setdefault(start.distribution, start)
     return list(found.values())
 
 
-def _all(tensor: Tensor) -> Iterator[Start]:
+def _all(tensor: Tensor, into: int | None) -> Iterator[Start]:
     initial = tensor.initial
     if initial is not None and initial.family != "constant":
         yield Start("its default", Distribution(initial.family, initial.a, initial.b), default=True)
     if len(tensor.shape or ()) < 2:
+        if initial is None and into and tensor.name.rpartition(".")[2].startswith(_BIASES):
+            yield _uniform("uniform, 1 / sqrt(fan_in)", sqrt(1 / into))
         return
     for fans in _fans(tensor):
         yield from _of_fans(*fans)
@@ -75,7 +98,12 @@ def _fans(tensor: Tensor) -> Iterator[tuple[int, int]]:
     """Give the inputs of each output and the outputs of each input."""
     shape, into = tensor.shape or (), tensor.fan_in
     at = channel_axis(tensor)
-    if not into or at is None or not prod(shape) or tensor.axes[at].name not in OUTPUTS:
+    if not prod(shape):
+        return
+    if into is None and at is None:
+        yield prod(shape[1:]), shape[0] * prod(shape[2:])  # as PyTorch's layers have them
+        return
+    if not into or at is None or tensor.axes[at].name not in OUTPUTS:
         return
     # What the initialisers of PyTorch work with: both fans count the places of a filter.
     places = prod(shape[2:]) if at == 0 else prod(shape[:-2])

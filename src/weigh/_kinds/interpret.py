@@ -41,6 +41,7 @@ def interpret(facts: Facts) -> Network:
         notes=facts.notes,
         accounts=facts.accounts,
         imports=facts.imports,
+        faults=facts.faults,
         _others=others,
         _live=facts.live,
     )

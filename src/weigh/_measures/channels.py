@@ -6,7 +6,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from weigh._measures._kernels import channel_squares
-from weigh._measures.feed import counted_as
+from weigh._measures.feed import PIECE, counted_as
+from weigh._measures.table import Table
 from weigh._tensor import Tensor
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class Squares:
     Pieces may come in any order and from any thread: what they give is added in their order.
     """
 
-    def __init__(self, dtype: str, channels: int, inner: int) -> None:
-        self._dtype, self._channels, self._inner = dtype, channels, inner
+    def __init__(self, channels: int, inner: int) -> None:
+        self._channels, self._inner = channels, inner
         self._pieces: dict[int, bytes] = {}
 
     @classmethod
@@ -62,12 +63,12 @@ class Squares:
         shape = tensor.shape or ()
         if shape[axis] > _MOST:
             return None
-        return cls(dtype, shape[axis], prod(shape[axis + 1 :]))
+        return cls(shape[axis], prod(shape[axis + 1 :]))
 
-    def add(self, start: int, buffer: memoryview, count: int) -> None:
-        """Add values that lie end to end, the first of which is number ``start``."""
-        self._pieces[start] = channel_squares(
-            self._dtype, buffer, count, start, self._channels, self._inner
+    def add(self, table: Table, start: int, buffer: memoryview, count: int) -> None:
+        """Add values that lie end to end, the first of them number ``start``, to a table too."""
+        self._pieces[start] = table.add_with_squares(
+            buffer, count, start, self._channels, self._inner
         )
 
     def sums(self) -> np.ndarray[Any, Any]:
@@ -82,3 +83,33 @@ class Squares:
             made[first : first + head] += given[:head]
             made[: len(given) - head] += given[head:]
         return made
+
+
+def input_squares(tensor: Tensor, rows: int) -> np.ndarray[Any, Any] | None:
+    """Give the sum of squares of what each position of the second axis meets, in the first rows.
+
+    Args:
+        tensor: values (out, in, ...).
+        rows: how many positions of the first axis are looked at.
+
+    Gives None if they do not lie so that they can be added up at once.
+
+    Raises:
+        ValuesError: the values cannot be had.
+    """
+    import numpy as np
+
+    shape = tensor.shape or ()
+    raw = getattr(tensor.values, "raw", None)
+    if raw is None or raw(0, 0) is None or tensor.dtype.name not in _TYPES:
+        return None
+    each = prod(shape[1:])
+    total = np.zeros(shape[1])
+    step = max(1, PIECE // max(1, each))
+    for start in range(0, min(rows, shape[0]), step):
+        stop = min(start + step, rows, shape[0])
+        piece = raw(start * each, stop * each)
+        count = (stop - start) * each
+        squares = channel_squares(tensor.dtype.name, piece, count, shape[1], prod(shape[2:]))
+        total += np.frombuffer(squares)
+    return total

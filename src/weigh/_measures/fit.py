@@ -106,13 +106,15 @@ def distance(table: Table, of: Distribution) -> tuple[float, int]:
     import numpy as np
 
     cells = np.array(table.cells(), np.float64).reshape(-1, 3)
-    counts = cells[:, 2]
-    n = int(counts.sum())
+    low, high = cells[:, 0], cells[:, 1]
+    n = int(cells[:, 2].sum())
     if not n:
         return 0.0, 0
-    upto = np.cumsum(counts) / n
-    before = upto - counts / n
-    low, high = cells[:, 0], cells[:, 1]
+    upto = np.cumsum(cells[:, 2]) / n
+    before = upto - cells[:, 2] / n
+    # Both zeros are one number.
+    zeros = np.flatnonzero((low == 0) & (high == 0))
+    upto[zeros], before[zeros] = upto[zeros[-1:]], before[zeros[:1]]
     if table.dtype in _MANTISSA:
         bits, least = _MANTISSA[table.dtype]
         low = low - _half_step(low, bits, least, down=True)
@@ -129,6 +131,7 @@ def _half_step(
     import numpy as np
 
     mantissa, exponent = np.frexp(np.abs(values))
+    exponent = np.where(values == 0, least, exponent)
     step = np.ldexp(1.0, np.maximum(exponent - 1, least) - bits)
     # Towards 0, the neighbour of a power of two is half as far.
     inwards = (values > 0) if down else (values < 0)

@@ -11,7 +11,6 @@ Both are looked at here in bits: how much likelier the values are as a generator
 
 from __future__ import annotations
 
-from math import log2
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,10 @@ Array = np.ndarray[Any, Any]
 _HALF, _CHUNK = 8, 16
 """PyTorch fills chunks of 16 values with the cosines of 8 pairs, then their sines."""
 _PRECISION = {"float32": 24, "float64": 53}
-_NEAR, _NEAR_FRESH, _NEAR_CHANCE = 0.2, 0.97, 0.4
-"""How near to the grid an angle is, in its steps, of nearly all drawn ones and by chance."""
-_FOR = log2(_NEAR_FRESH / _NEAR_CHANCE)
-_AGAINST = log2((1 - _NEAR_FRESH) / (1 - _NEAR_CHANCE))
-"""The bits that an angle near the grid speaks for a generator, and one that is not."""
+_NEAR = 0.2
+_OFF, _ELSEWHERE = 0.05, 0.03
+"""The angle of a drawn pair is off the grid by so much of a step on average, as sine, cosine and
+their products are rounded; one in thirty is anywhere, as all are by chance."""
 _BLOCK = 1 << 12
 
 
@@ -116,18 +114,24 @@ def normal_marks(values: Array, *, tail: bool = True) -> Marks:
         [_off_angle(part.reshape(-1, 2, _HALF)) for part in parts if part.size >= _CHUNK]
         or [np.zeros(0)]
     )
-    near = int((error < _NEAR).sum())
-    far = error.size - near
-    return Marks(2 * error.size, far, near * _FOR + far * _AGAINST)
+    return Marks(2 * error.size, int((error >= _NEAR).sum()), float(_bits(error).sum()))
 
 
 def marked_rows(values: Array) -> Array:
     """Say of each row, whose length is a whole number of sixteens, how many bits its marks have."""
-    error = _off_angle(values.reshape(-1, 2, _HALF)).reshape(len(values), -1)
-    near = (error < _NEAR).sum(1)
-    far = error.shape[1] - near
-    bits: Array = near * _FOR + far * _AGAINST
+    bits: Array = _bits(_off_angle(values.reshape(-1, 2, _HALF))).reshape(len(values), -1).sum(1)
     return bits
+
+
+def _bits(error: Array) -> Array:
+    """Say how many bits speak for a generator, from how far angles are off in steps.
+
+    The logarithm of the ratio of two densities: an exponential one with a level floor, and the
+    level one on [0, 1/2] that errors have by chance.
+    """
+    drawn = (1 - _ELSEWHERE) * np.exp(-error / _OFF) / _OFF + _ELSEWHERE * 2
+    made: Array = np.log2(drawn / 2)
+    return made
 
 
 def _off_angle(pairs: Array) -> Array:

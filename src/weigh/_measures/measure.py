@@ -147,9 +147,10 @@ def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = go_on
         squares = Squares.of(tensor) if options.channels else None
         start = 0
         for buffer, count in feed.pieces():
-            table.add(buffer, count)
-            if squares is not None:
-                squares.add(start, buffer, count)
+            if squares is None:
+                table.add(buffer, count)
+            else:
+                squares.add(table, start, buffer, count)
             start += count
             _tell(options, tensor, feed, count)
         return _finished(tensor, feed, table, squares, options)
@@ -329,9 +330,10 @@ class _Crew:
         assert feed.piece is not None  # jobs are made of feeds that have it
         try:
             piece = feed.piece(start, stop)
-            table.add(piece, stop - start)
-            if job.squares is not None:
-                job.squares.add(start, piece, stop - start)
+            if job.squares is None:
+                table.add(piece, stop - start)
+            else:
+                job.squares.add(table, start, piece, stop - start)
         except (ValuesError, UnsupportedError) as error:
             job.problem = job.problem or str(error)
         _tell(self._options, job.tensor, feed, stop - start)

@@ -12,6 +12,7 @@ from weigh._facts import Facts, FoundLayer, FoundTensor, Role
 from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
 from weigh._sources.contents import Contents, contents_of, inside
+from weigh._sources.imports import imports_of
 from weigh._sources.long_values import LongText
 from weigh._sources.part import Part
 from weigh._sources.parts import Parts, Path, Place, joined, tell_apart
@@ -51,6 +52,7 @@ def checkpoint_facts(
     pickle: Pickle,
     reader: TensorReader,
     sizes: Callable[[], tuple[int, int]],
+    beside: Iterable[Pickle] = (),
 ) -> Facts:
     """Sort a checkpoint's tensors into network, optimizer and others.
 
@@ -60,6 +62,7 @@ def checkpoint_facts(
         pickle: what it holds.
         reader: reads the tensors in it.
         sizes: gives the bytes of metadata and of padding, once all tensors are read.
+        beside: the other pickles of the file, which a loader runs too.
 
     Raises:
         FormatError: two tensors share a name, or the nesting is out of bounds.
@@ -79,6 +82,7 @@ def checkpoint_facts(
         metadata=_metadata(contents) | _imports(pickle, contents),
         notes=(*parts.notes, *_notes(parts, contents), *_imports_note(pickle, contents)),
         accounts=account(source, tensors, metadata=metadata, padding=padding),
+        imports=imports_of(source.name, pickle, *beside),
     )
 
 
@@ -105,9 +109,16 @@ def _no_tensor(pickle: Pickle, contents: Contents) -> SourceError:
     if contents.unread:
         made = next(iter(contents.unread))
         return SourceError("it holds no tensors that Weigh reads", seen=f"some made by {made}")
-    return SourceError(
-        "it holds no tensors", seen=describe(pickle.value), do="A state dict holds some."
-    )
+    seen = f"{describe(pickle.value)}{naming(pickle)}"
+    return SourceError("it holds no tensors", seen=seen, do="A state dict holds some.")
+
+
+def naming(pickle: Pickle) -> str:
+    """Name what a loader would import, and may run, beside PyTorch's own; "" if nothing is."""
+    own = sorted(name for name in pickle.globals if not _USUAL.fullmatch(name))
+    shown = ", ".join(name[:200] for name in own[:_SHOWN_IMPORTS])
+    more = f" and {len(own) - _SHOWN_IMPORTS:,} more" if len(own) > _SHOWN_IMPORTS else ""
+    return f", naming {shown}{more}" if own else ""
 
 
 def found_tensor(name: str, role: Role | None, tensor: PickledTensor) -> FoundTensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from weigh._errors import FormatError, SourceError, UnsupportedError, ValuesErro
 from weigh._facts import Accounts, Facts, FoundTensor, Values
 from weigh._sources.bytes import ByteSource
 from weigh._sources.folder import Folder
+from weigh._sources.imports import imports_of
 from weigh._sources.model_folder import left_alone, weight_files
 from weigh._sources.part import Part
 from weigh._sources.parts import Path, tell_apart
@@ -82,7 +84,8 @@ def read(folder: Folder) -> Facts:
             found.append((path, FoundTensor(name, values, identity=name)))
     if not found:
         raise SourceError("the checkpoint lists no tensor", seen=f"{len(others):,} other things")
-    return _facts(folder, source, found, others, slices, files, paths)
+    facts = _facts(folder, source, found, others, slices, files, paths)
+    return replace(facts, imports=imports_of(METADATA, pickle))
 
 
 def _facts(

@@ -10,6 +10,7 @@ from weigh._facts import Accounts, Facts, FoundTensor, Values
 from weigh._sources.bytes import ByteSource
 from weigh._sources.deepspeed_stated import Stated, members, roles_of, stated_by
 from weigh._sources.folder import Folder
+from weigh._sources.imports import Imports, imports_of, united
 from weigh._sources.parts import check_once, cleaner
 from weigh._sources.pickled import pairs_of
 from weigh._sources.pickled_tensor import PickledTensor
@@ -64,6 +65,7 @@ def gathered(step: Folder, models: Sequence[str], optimizers: Sequence[str]) -> 
         metadata=opener.metadata,
         notes=(f"The parts of {len(models):,} processes are put together.", *left_out, *notes),
         accounts=_settled(accounts, tensors),
+        imports=opener.imports,
     )
 
 
@@ -82,10 +84,12 @@ class _Opener:
         self.module: dict[str, PickledTensor] = {}
         self.stated = Stated({}, {}, {}, set())
         self.metadata: dict[str, str] = {}
+        self.imports: Imports = ()
 
     def open(self, file: ByteSource) -> Accounts:
         """Open the next file; give its accounts, with no tensor in them yet."""
         pickle, reader, storages = opened(file)
+        self.imports = united((self.imports, imports_of(file.name, pickle)))
         top = members(pickle.value)
         if len(self.frozen) < self._count:
             self._take_model(top, reader)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from weigh._errors import FormatError, SourceError, UnsupportedError
-from weigh._facts import Accounts, Facts, FoundLayer, FoundTensor
+from weigh._facts import Accounts, Facts, Fault, FoundLayer, FoundTensor
 from weigh._registry import WEIGHT_FILES
 from weigh._sources.folder import Folder
+from weigh._sources.imports import Imports, united
 from weigh._sources.json_file import json_text, plain_members
 from weigh._sources.reading import read_file
 from weigh._sources.sharded import read_set
@@ -172,6 +173,8 @@ def _pipeline(folder: Folder) -> Facts:
     tensors: list[FoundTensor] = []
     notes: list[str] = []
     accounts = Accounts(0, 0, 0, 0, 0)
+    imports: list[Imports] = []
+    faults: list[Fault] = []
     for name in there:
         inner = folder.folder(name)
         if not any(_fits(file, WEIGHT_FILES) for file in inner.files()):
@@ -186,6 +189,8 @@ def _pipeline(folder: Folder) -> Facts:
         )
         notes += (f"{name}: {note}" for note in facts.notes)
         accounts += facts.accounts or Accounts(0, 0, 0, 0, 0)
+        imports.append(tuple((one, f"{name}/{file}") for one, file in facts.imports))
+        faults += (replace(one, where=f"{name}/{one.where}") for one in facts.faults)
     if not tensors:
         raise SourceError("no part of this pipeline holds weights", seen=", ".join(there[:5]))
     return Facts(
@@ -196,6 +201,8 @@ def _pipeline(folder: Folder) -> Facts:
         ordered=False,
         notes=tuple(notes),
         accounts=accounts,
+        imports=united(imports),
+        faults=tuple(faults),
     )
 
 

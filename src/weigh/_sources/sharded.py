@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from weigh._errors import FormatError, SourceError
-from weigh._facts import Accounts, Facts, FoundTensor
+from weigh._facts import Accounts, Facts, Fault, FoundTensor
 from weigh._sources.bytes import ByteSource
 from weigh._sources.flat_json import Cursor
 from weigh._sources.folder import Folder, check_inside
+from weigh._sources.imports import Imports, united
 from weigh._sources.json_file import json_text
 from weigh._sources.parts import check_once, cleaner
 from weigh._sources.reading import read_files, source_beside
+from weigh._sources.shard_faults import size_fault, stray_fault, unlike_faults
 from weigh._sources.split_names import SplitName
 
 _MAX_INDEX = 40_000_000
@@ -54,6 +56,8 @@ def read(source: ByteSource) -> Facts:
         kept, strays = _checked(name, facts, named[name])
         joined.add(name, facts, kept)
         joined.notes |= dict.fromkeys(_strays(name, strays))
+        joined.faults += stray_fault(name, strays)
+    joined.faults += size_fault(index.total_size, joined.accounts.tensors)
     metadata = Accounts(source.size, 0, source.size, 0, 0)
     facts = joined.facts(source.name, metadata)
     return replace(facts, notes=(*facts.notes, *_size_note(index, joined.accounts)))
@@ -89,10 +93,14 @@ class Joined:
     Attributes:
         notes: sentences of all of them, each once.
         accounts: where the bytes of all went.
+        faults: what does not fit in them.
     """
 
     def __init__(self) -> None:
         self._tensors: list[FoundTensor] = []
+        self._shards: list[tuple[str, Facts]] = []
+        self._imports: list[Imports] = []
+        self.faults: list[Fault] = []
         self._ordered, self._formats = True, [""]
         self.notes: dict[str, None] = {}
         self.accounts = Accounts(0, 0, 0, 0, 0)
@@ -102,6 +110,9 @@ class Joined:
         # Every file numbers its storages from 0.
         self._tensors += (replace(t, identity=(name, t.identity)) for t in tensors)
         self._formats.append(facts.format)
+        self._shards.append((name, facts))
+        self._imports.append(tuple((one, name) for one, _ in facts.imports))
+        self.faults += facts.faults
         self._ordered = self._ordered and facts.ordered
         self.notes |= dict.fromkeys(facts.notes)
         if facts.accounts is not None:
@@ -126,6 +137,8 @@ class Joined:
             metadata={"files": f"{len(self._formats) - 1} of {self._formats[1]}"},
             notes=tuple(self.notes),
             accounts=self.accounts + beside,
+            imports=united(self._imports),
+            faults=(*self.faults, *unlike_faults(self._shards)),
         )
 
 

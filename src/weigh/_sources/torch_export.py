@@ -17,6 +17,7 @@ from weigh._sources.checkpoint import found_tensor
 from weigh._sources.contents import contents_of
 from weigh._sources.derived_values import MetaValues
 from weigh._sources.export_graph import MOST_JSON, Payload, Program, read_payloads, read_program
+from weigh._sources.imports import Imports, imports_of, united
 from weigh._sources.part import Part
 from weigh._sources.parts import check_once, joined
 from weigh._sources.pickles import read_pickle
@@ -58,6 +59,7 @@ class _Archive:
         self._offsets: dict[str, int] = {}
         self._inner = Accounts(0, 0, 0, 0, 0)
         self._programs: list[str] = []
+        self._imports: list[Imports] = []
 
     def facts(self) -> Facts:
         """Read the one program."""
@@ -81,6 +83,7 @@ class _Archive:
             metadata={"torch_version": graph.version} if graph.version else {},
             notes=tuple(self._notes),
             accounts=self._accounts(),
+            imports=united(self._imports),
         )
 
     def _models(self) -> list[str]:
@@ -185,6 +188,7 @@ class _Archive:
         root = root_of(inner)
         storages = ZipStorages(part, inner, root)
         pickle = read_pickle(member_part(part, inner[f"{root}data.pkl"], most=_MAX_PICKLE))
+        self._imports.append(imports_of(member.name, pickle))
         contents = contents_of(pickle, TensorReader(storages.values))
         found = []
         for path, tensor in contents.tensors:

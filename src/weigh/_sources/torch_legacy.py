@@ -8,7 +8,7 @@ from weigh._dtypes import DType
 from weigh._errors import FormatError, SourceError, UnsupportedError
 from weigh._facts import Facts, Values
 from weigh._sources.bytes import ByteSource, expect, taken
-from weigh._sources.checkpoint import checkpoint_facts, describe
+from weigh._sources.checkpoint import checkpoint_facts, describe, naming
 from weigh._sources.pickle_program import Program
 from weigh._sources.pickled import Pickle, pairs_of
 from weigh._sources.pickles import read_pickle
@@ -32,18 +32,19 @@ def read(source: ByteSource) -> Facts:
         UnsupportedError: it is of the tar format that came before.
         SourceError: it is a pickle, but not one of PyTorch's; or it holds no tensor.
     """
-    saved, keys = _pickles(source)
+    saved, keys, first = _pickles(source)
     places = _places(source, saved, keys)
     storages = _Storages(source, places)
 
     def sizes() -> tuple[int, int]:
         return source.size - sum(length for _, length in places.values()), 0
 
-    return checkpoint_facts("torch-legacy", source, saved, TensorReader(storages.values), sizes)
+    reader = TensorReader(storages.values)
+    return checkpoint_facts("torch-legacy", source, saved, reader, sizes, (*first, keys))
 
 
-def _pickles(source: ByteSource) -> tuple[Pickle, Pickle]:
-    """Read the saved object and the keys of its storages, and little of what follows them."""
+def _pickles(source: ByteSource) -> tuple[Pickle, Pickle, tuple[Pickle, ...]]:
+    """Read the saved object, the keys of its storages, and the three pickles before them."""
     if taken(source, 0, min(source.size, _TAR_AT + len(_TAR)))[_TAR_AT:] == _TAR:
         raise UnsupportedError(
             "the tar format of PyTorch before 0.2 is not read",
@@ -54,7 +55,7 @@ def _pickles(source: ByteSource) -> tuple[Pickle, Pickle]:
     if magic.value != _MAGIC:
         raise SourceError(
             "a pickle, but not one that PyTorch wrote; it was not executed",
-            seen=describe(magic.value),
+            seen=f"{describe(magic.value)}{naming(magic)}",
         )
     protocol = read_pickle(data, magic.end)
     if protocol.value != _PROTOCOL:
@@ -63,7 +64,7 @@ def _pickles(source: ByteSource) -> tuple[Pickle, Pickle]:
     if pairs_of(system.value) is None:
         raise FormatError("the checkpoint lacks the facts of the system that wrote it")
     saved = read_pickle(data, system.end)
-    return saved, read_pickle(data, saved.end)
+    return saved, read_pickle(data, saved.end), (magic, protocol, system)
 
 
 def _places(source: ByteSource, saved: Pickle, keys: Pickle) -> dict[str, tuple[int, int]]:

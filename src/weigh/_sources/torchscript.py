@@ -15,6 +15,7 @@ from weigh._sources.accounts import account
 from weigh._sources.bytes import ByteSource
 from weigh._sources.checkpoint import describe, found_tensor, unread_notes
 from weigh._sources.contents import Contents, contents_of
+from weigh._sources.imports import Imports, imports_of, united
 from weigh._sources.module_tree import ModuleView, plain_value
 from weigh._sources.parts import check_once, joined
 from weigh._sources.pickled import Call
@@ -52,7 +53,7 @@ def read(source: ByteSource) -> Facts:
             "a TorchScript archive without a module", seen=describe(pickle.value)
         )
     contents = contents_of(pickle, script.reader, script.view, script.is_module)
-    constants, kept = _constants(source, members, root)
+    constants, kept, named = _constants(source, members, root)
     own = [found_tensor(joined(path), None, one) for path, one in contents.tensors]
     tensors = (*own, *constants)
     check_once(tensor.name for tensor in tensors)
@@ -66,6 +67,7 @@ def read(source: ByteSource) -> Facts:
         layers=tuple(contents.modules[0].layers),
         notes=(*_notes(constants), *contents.notes, *unread_notes(contents)),
         accounts=account(source, tensors, metadata=metadata, padding=padding),
+        imports=united((imports_of("data.pkl", pickle), named)),
     )
 
 
@@ -154,7 +156,7 @@ def _role(name: str, head: ScriptClass) -> Role | None:
 
 def _constants(
     source: ByteSource, members: dict[str, Member], root: str
-) -> tuple[list[FoundTensor], tuple[int, int]]:
+) -> tuple[list[FoundTensor], tuple[int, int], Imports]:
     """Give the tensors that the code uses as constants, with their bytes and padding."""
     member = members[f"{root}constants.pkl"]
     storages = ZipStorages(source, members, root, "constants/")
@@ -165,7 +167,8 @@ def _constants(
         (f"constants.{joined(path)}", replace(one, identity=("constants", one.identity)))
         for path, one in contents.tensors
     ]
-    return [found_tensor(name, "other", one) for name, one in named], storages.taken()
+    found = [found_tensor(name, "other", one) for name, one in named]
+    return found, storages.taken(), imports_of("constants.pkl", pickle)
 
 
 def _notes(constants: list[FoundTensor]) -> list[str]:

@@ -125,16 +125,38 @@ std::vector<std::uint64_t> histogram(const Table& table, const std::vector<doubl
     return made;
 }
 
-// The sums of squares of a piece's channels, as the bytes of doubles.
-nb::bytes channel_squares(const std::string& dtype, nb::handle buffer, std::size_t count,
-                          std::uint64_t start, std::uint64_t channels, std::uint64_t inner) {
+nb::bytes python_bytes(const std::vector<double>& numbers) {
+    return nb::bytes(reinterpret_cast<const char*>(numbers.data()), 8 * numbers.size());
+}
+
+// Adds values to a table and, while they are in the cache, the squares of each channel up. Gives
+// the sums of the channels that these values touch, as the bytes of doubles.
+nb::bytes add_with_squares(Table& table, nb::handle buffer, std::size_t count,
+                           std::uint64_t start, std::uint64_t channels, std::uint64_t inner) {
     const Bytes bytes(buffer);
-    std::vector<double> sums;
+    channels::Sums sums(table.type().name, count, start, channels, inner);
     {
         nb::gil_scoped_release release;
-        sums = channels::squares(dtype, bytes.data(), bytes.size(), count, start, channels, inner);
+        const Seen seen = [&sums](const std::uint8_t* part, std::size_t many) {
+            sums.add(part, many);
+        };
+        table.add(bytes.data(), bytes.size(), count, &seen);
     }
-    return nb::bytes(reinterpret_cast<const char*>(sums.data()), 8 * sums.size());
+    return python_bytes(sums.sums());
+}
+
+// The sums of squares alone, of a type by its name.
+nb::bytes channel_squares(const std::string& dtype, nb::handle buffer, std::size_t count,
+                          std::uint64_t channels, std::uint64_t inner) {
+    const Bytes bytes(buffer);
+    channels::Sums sums(dtype, count, 0, channels, inner);
+    if (count > bytes.size() / static_cast<std::size_t>(type_named(dtype).bytes()))
+        throw std::invalid_argument("the buffer is shorter than so many values");
+    {
+        nb::gil_scoped_release release;
+        sums.add(bytes.data(), count);
+    }
+    return python_bytes(sums.sums());
 }
 
 }  // namespace
@@ -150,6 +172,8 @@ NB_MODULE(_kernels, m) {
     nb::class_<Table>(m, "PatternTable")
         .def(nb::init<const std::string&>(), "dtype"_a)
         .def("add", &weigh::add<Table>, "buffer"_a, "count"_a)
+        .def("add_with_squares", &weigh::add_with_squares, "buffer"_a, "count"_a, "start"_a,
+             "channels"_a, "inner"_a)
         .def("add_counts", &Table::add_counts, "counts"_a)
         .def("add_block",
              [](Table& self, std::uint64_t finite, double pivot, double sum1, double sum2,
@@ -240,7 +264,7 @@ NB_MODULE(_kernels, m) {
              },
              "which"_a, "rank"_a);
 
-    m.def("channel_squares", &weigh::channel_squares, "dtype"_a, "buffer"_a, "count"_a, "start"_a,
+    m.def("channel_squares", &weigh::channel_squares, "dtype"_a, "buffer"_a, "count"_a,
           "channels"_a, "inner"_a);
     m.def(
         "vector_level",

@@ -1,8 +1,7 @@
 // Sums of squares of the channels of a tensor: of each filter, of each row of a look-up table.
 //
 // The values lie in runs of `inner` values of one channel, the channels one after the other and
-// then from the first again. Each run is added in 16 lanes from its own first value on, so that
-// equal filters have equal sums, wherever they lie.
+// then from the first again.
 #pragma once
 
 #include <algorithm>
@@ -128,14 +127,12 @@ WEIGH_INLINE void columns_of(const typename How::Stored* values, std::size_t cou
     for (int k = 0; i < count; ++i, ++k) sums[i] += last[k];
 }
 
-// Adds `count` values, the first of which is number `start` of the tensor, to the sums of the
-// channels from that of the first value on.
+// Adds `count` values to the sums of channels, from the given one on, of which `left` values are
+// still to come.
 template <typename How>
-WEIGH_INLINE void add(const std::uint8_t* bytes, std::size_t count, std::uint64_t start,
-                      std::uint64_t inner, std::vector<double>& sums) {
+WEIGH_INLINE void add(const std::uint8_t* bytes, std::size_t count, std::uint64_t channel,
+                      std::uint64_t left, std::uint64_t inner, std::vector<double>& sums) {
     const auto* values = reinterpret_cast<const typename How::Stored*>(bytes);
-    std::uint64_t channel = 0;
-    std::uint64_t left = inner - start % inner;
     while (count) {
         const std::size_t many =
             std::min<std::uint64_t>(count, inner == 1 ? sums.size() - channel : left);
@@ -150,49 +147,72 @@ WEIGH_INLINE void add(const std::uint8_t* bytes, std::size_t count, std::uint64_
     }
 }
 
+typedef void (*Add)(const std::uint8_t*, std::size_t, std::uint64_t, std::uint64_t, std::uint64_t,
+                    std::vector<double>&);
+
 #if defined(__x86_64__)
 template <typename How>
-WEIGH_AVX512 void add_avx512(const std::uint8_t* b, std::size_t n, std::uint64_t s,
-                             std::uint64_t i, std::vector<double>& sums) {
-    add<How>(b, n, s, i, sums);
+WEIGH_AVX512 void add_avx512(const std::uint8_t* bytes, std::size_t count, std::uint64_t channel,
+                             std::uint64_t left, std::uint64_t inner, std::vector<double>& sums) {
+    add<How>(bytes, count, channel, left, inner, sums);
 }
 template <typename How>
-WEIGH_AVX2 void add_avx2(const std::uint8_t* b, std::size_t n, std::uint64_t s, std::uint64_t i,
-                         std::vector<double>& sums) {
-    add<How>(b, n, s, i, sums);
+WEIGH_AVX2 void add_avx2(const std::uint8_t* bytes, std::size_t count, std::uint64_t channel,
+                         std::uint64_t left, std::uint64_t inner, std::vector<double>& sums) {
+    add<How>(bytes, count, channel, left, inner, sums);
 }
 #endif
+template <typename How>
+void add_plain(const std::uint8_t* bytes, std::size_t count, std::uint64_t channel,
+               std::uint64_t left, std::uint64_t inner, std::vector<double>& sums) {
+    add<How>(bytes, count, channel, left, inner, sums);
+}
 
 template <typename How>
-void add_fast(const std::uint8_t* b, std::size_t n, std::uint64_t s, std::uint64_t i,
-              std::vector<double>& sums) {
+Add fastest() {
 #if defined(__x86_64__)
-    if (wide::level() == 2) return add_avx512<How>(b, n, s, i, sums);
-    if (wide::level() == 1) return add_avx2<How>(b, n, s, i, sums);
+    if (wide::level() == 2) return add_avx512<How>;
+    if (wide::level() == 1) return add_avx2<How>;
 #endif
-    add<How>(b, n, s, i, sums);
+    return add_plain<How>;
+}
+
+inline Add add_for(const std::string& dtype) {
+    if (dtype == "float32") return fastest<Float>();
+    if (dtype == "float64") return fastest<Double>();
+    if (dtype == "bfloat16") return fastest<Brain>();
+    if (dtype == "float16") return fastest<Half>();
+    if (dtype == "float8_e4m3fn") return fastest<E4M3>();
+    if (dtype == "float8_e5m2") return fastest<E5M2>();
+    throw std::invalid_argument("no squares are added up of the type " + dtype);
 }
 
 // The sums of a piece of a tensor: those of the channels that it touches, from that of its first
 // value on; past the last channel the first one follows.
-inline std::vector<double> squares(const std::string& dtype, const std::uint8_t* bytes,
-                                   std::size_t size, std::size_t count, std::uint64_t start,
-                                   std::uint64_t channels, std::uint64_t inner) {
-    const Type& type = type_named(dtype);
-    if (!channels || !inner || count > size / static_cast<std::size_t>(type.bytes()))
-        throw std::invalid_argument("these are not so many values in channels");
-    if (!count) return {};
-    const std::uint64_t runs = (start + count - 1) / inner - start / inner + 1;
-    std::vector<double> sums(std::min(runs, channels));
-    if (dtype == "float32") add_fast<Float>(bytes, count, start, inner, sums);
-    else if (dtype == "float64") add_fast<Double>(bytes, count, start, inner, sums);
-    else if (dtype == "bfloat16") add_fast<Brain>(bytes, count, start, inner, sums);
-    else if (dtype == "float16") add_fast<Half>(bytes, count, start, inner, sums);
-    else if (dtype == "float8_e4m3fn") add_fast<E4M3>(bytes, count, start, inner, sums);
-    else if (dtype == "float8_e5m2") add_fast<E5M2>(bytes, count, start, inner, sums);
-    else throw std::invalid_argument("no squares are added up of the type " + dtype);
-    return sums;
-}
+class Sums {
+   public:
+    Sums(const std::string& dtype, std::size_t count, std::uint64_t start, std::uint64_t channels,
+         std::uint64_t inner)
+        : add_(add_for(dtype)), first_(start), at_(start), inner_(inner) {
+        if (!channels || !inner) throw std::invalid_argument("these are no channels");
+        const std::uint64_t runs = count ? (start + count - 1) / inner - start / inner + 1 : 0;
+        sums_.resize(std::min(runs, channels));
+    }
+
+    void add(const std::uint8_t* bytes, std::size_t count) {
+        if (!count) return;
+        const std::uint64_t channel = (at_ / inner_ - first_ / inner_) % sums_.size();
+        add_(bytes, count, channel, inner_ - at_ % inner_, inner_, sums_);
+        at_ += count;
+    }
+
+    const std::vector<double>& sums() const { return sums_; }
+
+   private:
+    Add add_;
+    std::uint64_t first_, at_, inner_;
+    std::vector<double> sums_;
+};
 
 }  // namespace channels
 }  // namespace weigh

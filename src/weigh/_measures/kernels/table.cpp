@@ -43,28 +43,30 @@ void Table::changed() {
     cells_.reset();
 }
 
-void Table::add(const std::uint8_t* bytes, std::size_t size, std::size_t count) {
+void Table::add(const std::uint8_t* bytes, std::size_t size, std::size_t count, const Seen* seen) {
     changed();
     if (type_->family == Family::mixed) throw std::invalid_argument("a mixed table only merges");
     check_size(*type_, size, count);
     const std::size_t needed = count * static_cast<std::size_t>(type_->bytes());
     if (type_->narrow()) {
         count_ += count;
-        add_narrow(bytes, count);
+        add_narrow(bytes, count, seen);
         return;
     }
     const auto width = static_cast<std::size_t>(type_->bytes()), whole = block_values * width;
     if (!open_.empty()) {
         const std::size_t taken = std::min(needed, whole - open_.size());
         open_.insert(open_.end(), bytes, bytes + taken);
+        if (seen) (*seen)(bytes, taken / width);
         bytes += taken;
         count -= taken / width;
         if (open_.size() < whole) return;
         close();
     }
     const std::size_t closed = count / block_values * block_values;
-    add_wide(bytes, closed);
+    add_wide(bytes, closed, seen);
     open_.assign(bytes + closed * width, bytes + count * width);
+    if (seen && closed != count) (*seen)(bytes + closed * width, count - closed);
 }
 
 void Table::close() {
@@ -72,7 +74,7 @@ void Table::close() {
     changed();
     std::vector<std::uint8_t> rest;
     rest.swap(open_);
-    add_wide(rest.data(), rest.size() / static_cast<std::size_t>(type_->bytes()));
+    add_wide(rest.data(), rest.size() / static_cast<std::size_t>(type_->bytes()), nullptr);
 }
 
 const Table& Table::closed() const {
@@ -84,7 +86,7 @@ const Table& Table::closed() const {
     return *closed_;
 }
 
-void Table::add_narrow(const std::uint8_t* bytes, std::size_t count) {
+void Table::add_narrow(const std::uint8_t* bytes, std::size_t count, const Seen* seen) {
     if (type_->bits == 16) {
         Scratch& scratch = Scratch::mine();
         while (count) {
@@ -97,13 +99,19 @@ void Table::add_narrow(const std::uint8_t* bytes, std::size_t count) {
                     return pattern;
                 });
             else
-                scratch.count_words(bytes, part);
+                for (std::size_t at = 0, step; at < part; at += step) {
+                    step = seen ? std::min(part - at, block_values) : part;
+                    scratch.count_words(bytes + 2 * at, step);
+                    if (seen) (*seen)(bytes + 2 * at, step);
+                }
+            if (few && seen) (*seen)(bytes, part);
             take(scratch, few);
             bytes += 2 * part;
             count -= part;
         }
         return;
     }
+    if (seen) (*seen)(bytes, count);
     std::uint64_t counts[256] = {};
     const std::size_t whole = type_->packed ? count / 2 : count;
     for (std::size_t at = 0; at < whole; at += Scratch::most)
@@ -121,12 +129,12 @@ void Table::add_narrow(const std::uint8_t* bytes, std::size_t count) {
     if (type_->packed && count % 2) ++dense_[bytes[whole] & 15];
 }
 
-void Table::add_wide(const std::uint8_t* bytes, std::size_t count) {
-    with_wide(*type_, [&](auto value) { add_blocks<decltype(value)>(bytes, count); });
+void Table::add_wide(const std::uint8_t* bytes, std::size_t count, const Seen* seen) {
+    with_wide(*type_, [&](auto value) { add_blocks<decltype(value)>(bytes, count, seen); });
 }
 
 template <typename T>
-void Table::add_blocks(const std::uint8_t* bytes, std::size_t count) {
+void Table::add_blocks(const std::uint8_t* bytes, std::size_t count, const Seen* seen) {
     constexpr bool is_float = std::is_floating_point<T>::value;
     Scratch& scratch = Scratch::mine();
     const Counters counters = scratch.counters();
@@ -177,6 +185,7 @@ void Table::add_blocks(const std::uint8_t* bytes, std::size_t count) {
             if (std::is_signed<T>::value && range.low == std::numeric_limits<T>::lowest())
                 at_limit_ += count_equal(values, part, range.low);
         }
+        if (seen) (*seen)(bytes + at * sizeof(T), part);
         counted += part;
         if (counted > Scratch::most - block_values) {
             take(scratch, few);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -37,6 +38,9 @@ struct Sums {
     Sum absolute;  // of |value|
 };
 
+// Is shown values that were counted: their bytes, and how many there are.
+typedef std::function<void(const std::uint8_t*, std::size_t)> Seen;
+
 class Table {
    public:
     explicit Table(const std::string& type);
@@ -45,7 +49,9 @@ class Table {
 
     // Adds `count` values that lie end to end. Values added in several calls are as if they had
     // come in one, also where the calls do not end at the ends of blocks.
-    void add(const std::uint8_t* bytes, std::size_t size, std::size_t count);
+    // `seen` is shown each part of them right after it was counted, while it is in the cache.
+    void add(const std::uint8_t* bytes, std::size_t size, std::size_t count,
+             const Seen* seen = nullptr);
 
     // What another device has counted: see the class's documentation in table.py.
     void add_counts(const std::vector<std::uint64_t>& counts);
@@ -99,10 +105,10 @@ class Table {
     void make_dense();
     void take(Scratch& scratch, bool few);
     void add_sparse(const std::vector<std::uint16_t>& keys, const std::vector<std::uint64_t>& counts);
-    void add_narrow(const std::uint8_t* bytes, std::size_t count);
-    void add_wide(const std::uint8_t* bytes, std::size_t count);
+    void add_narrow(const std::uint8_t* bytes, std::size_t count, const Seen* seen);
+    void add_wide(const std::uint8_t* bytes, std::size_t count, const Seen* seen);
     template <typename T>
-    void add_blocks(const std::uint8_t* bytes, std::size_t count);
+    void add_blocks(const std::uint8_t* bytes, std::size_t count, const Seen* seen);
     template <typename Visit>
     void visit(Visit visit_pattern) const;
     template <typename Visit>

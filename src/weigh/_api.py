@@ -279,8 +279,9 @@ def examine(
     Raises:
         SourceError: the source cannot be read.
         UnknownNameError: the pattern selects nothing.
-        UsageError: there is an optimizer or a loss but no live module.
+        UsageError: there is an optimizer or a loss but no live module, or they are none.
     """
+    from weigh._checks.live_walk import check_live
     from weigh._checks.run import Checker
     from weigh._checks.table import every_rule
 
@@ -291,6 +292,8 @@ def examine(
             f"a {given[0]} is looked at beside the live module that it belongs to",
             seen=f"a network of the format {network.format}",
         )
+    if given:
+        check_live(**module)
     tensors = network.tensors() if pattern is None else network.select(pattern)
     return Checker(
         network, tensors, every_rule(), settings, options, module=network._live, **module

@@ -10,8 +10,10 @@ from weigh._checks.judged import Verdict, judge
 from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.subject import Subject
 from weigh._model import Tensor
-from weigh._record import record
+from weigh._record import changed, record
 
+_SEEN_IN_HALF = 0.1
+"""The change of a float16 weight that must be visible for a bias of zeros to count."""
 _FIRST = 50
 """So many layers are named in a finding about the whole network."""
 
@@ -25,12 +27,14 @@ class _Layer:
         state: ``"start"`` if it was never trained, ``"open"`` if nobody can tell.
         message: a sentence.
         evidence: the numbers behind it.
+        values: how many values its parameters have.
     """
 
     where: str
     state: Literal["start", "moved", "open", "unknown"]
     message: str = ""
     evidence: dict[str, object] | None = None
+    values: int = 0
 
 
 def never_trained(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
@@ -39,17 +43,26 @@ def never_trained(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure
     for layer, own in subject.in_layers():
         into = max((tensor.fan_in or 0 for tensor in own.values()), default=0)
         parameters = [tensor for tensor in own.values() if tensor.role == "parameter"]
-        layers.append((layer.path, [(t, judge(subject, t, limits, into)) for t in parameters]))
+        verdicts = [(tensor, judge(subject, tensor, limits, into)) for tensor in parameters]
+        # What holds layers has parameters that are each for themselves, but for an attention.
+        if layer._layers and all(tensor.initial is None for tensor in parameters):
+            layers += [(tensor.name, [(tensor, verdict)]) for tensor, verdict in verdicts]
+        else:
+            layers.append((layer.path, verdicts))
     # Where a generator's very numbers are met, those that lost theirs have been changed.
     marked = any(v.how == "marks" and v.state == "start" for _, rows in layers for _, v in rows)
     judged: list[_Layer] = []
     for path, rows in layers:
-        judged += _together(path, [(t, v.settled(marked=marked)) for t, v in rows], limits)
+        settled = [(tensor, verdict.settled(marked=marked)) for tensor, verdict in rows]
+        values = sum(tensor.count or 0 for tensor, _ in rows)
+        judged += [changed(one, values=values) for one in _together(path, settled, limits)]
     found = [one for one in judged if one.state == "start"]
     for one in judged:
         if one.state == "open":
             yield Unsure(one.where, one.message)
-    if len(found) > 1 and not any(one.state in ("moved", "open") for one in judged):
+    unknown = sum(one.values for one in judged if one.state == "unknown")
+    most = sum(one.values for one in found) > unknown
+    if len(found) > 1 and most and not any(one.state in ("moved", "open") for one in judged):
         names = [one.where for one in found]
         yield Finding(
             "",
@@ -88,8 +101,13 @@ def _together(
     fitting = [(t, v) for t, v in random if v.fits]
     if fitting:
         told = any(v.resolution <= limits["resolution"] and v.state == "start" for _, v in fitting)
-        still = any((t.count or 0) > 1 for t, _ in exact)
-        if told or (still and any((t.count or 0) >= limits["values"] for t, _ in fitting)):
+        # float16 makes a bias of zeros out of a very small one.
+        narrow = any(t.dtype.name == "float16" for t, _ in exact)
+        still = any((t.count or 0) > 1 for t, _ in exact) and any(
+            (t.count or 0) >= limits["values"] and (not narrow or v.resolution <= _SEEN_IN_HALF)
+            for t, v in fitting
+        )
+        if told or still:
             yield _Layer(path, "start", _said(fitting + exact), _numbers(fitting + exact))
             return
         largest = max(fitting, key=lambda pair: pair[0].count or 0)

@@ -114,6 +114,7 @@ def normal_marks(values: Array, *, tail: bool = True) -> Marks:
         [_off_angle(part.reshape(-1, 2, _HALF)) for part in parts if part.size >= _CHUNK]
         or [np.zeros(0)]
     )
+    error = error[~np.isnan(error)]
     return Marks(2 * error.size, int((error >= _NEAR).sum()), float(_bits(error).sum()))
 
 
@@ -130,7 +131,7 @@ def _bits(error: Array) -> Array:
     level one on [0, 1/2] that errors have by chance.
     """
     drawn = (1 - _ELSEWHERE) * np.exp(-error / _OFF) / _OFF + _ELSEWHERE * 2
-    made: Array = np.log2(drawn / 2)
+    made: Array = np.where(np.isnan(error), 0.0, np.log2(drawn / 2))
     return made
 
 
@@ -148,8 +149,8 @@ def _off_angle(pairs: Array) -> Array:
         angles = (kind(2) * kind(np.pi) * unit).astype(wide)
         best = np.minimum(best, np.abs(angles - angle))
     error: Array = (best / turn * steps).reshape(-1).astype(np.float64)
-    # A pair of zeros has no angle.
-    made: Array = np.where((pairs == 0).all(1).reshape(-1), 1.0, error)
+    # A pair of zeros has no angle: what was set to 0, such as the row of a padding, says nothing.
+    made: Array = np.where((pairs == 0).all(1).reshape(-1), np.nan, error)
     return made
 
 

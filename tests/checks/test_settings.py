@@ -154,6 +154,16 @@ def test_the_nearest_file_with_the_table_is_found(tmp_path: Path) -> None:
     assert nearest_config(tmp_path / "a/b/c") == inner
 
 
+def test_a_folder_that_is_gone_has_no_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert nearest_config() is None
+
+
 def test_a_broken_file_that_means_weigh_is_not_passed_by(tmp_path: Path) -> None:
     write(tmp_path / "pyproject.toml", "[tool.weigh.check]\n")
     broken = write(tmp_path / "a/pyproject.toml", "[tool.weigh.check]\nselect = [\n")

@@ -15,6 +15,7 @@ from weigh._checks.finding import Finding, Unsure
 from weigh._checks.report import CheckReport
 from weigh._checks.rule import Limit, Rule
 from weigh._checks.settings import settings_of
+from weigh._checks.table import RULES
 from weigh._views.check import check_document, fold, found, looked_at
 from weigh._views.check_json import check_json, plain, rule_json, rules_json
 from weigh._views.json import dumps
@@ -255,6 +256,20 @@ def test_the_list_of_rules() -> None:
     assert rule_json(LARGE)["thresholds"] == {
         "most": {"default": 3, "meaning": "values that are not too many"}
     }
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_page_is_printed_as_it_is(rule: Rule) -> None:
+    assert render(rule_document(rule)).startswith(rule.page().strip())
+
+
+def test_the_headings_of_a_page_stand_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = "# large\n\nFinds it.\n\n```python\n# no heading\n```\n## Why\n\nSo.\n"
+    monkeypatch.setattr(Rule, "page", lambda rule: page)
+    shown = render(rule_document(LARGE), style=lambda text, role: f"<{role}>{text}")
+    assert shown.startswith(
+        "<heading># large\n\nFinds it.\n\n```python\n# no heading\n```\n\n<heading>## Why\n\nSo."
+    )
 
 
 def test_a_rule_without_a_page_is_told_by_what_it_says() -> None:

@@ -100,7 +100,10 @@ def nearest_config(start: Path | None = None) -> Path | None:
     """Find the nearest ``pyproject.toml`` with a table for Weigh, from a folder upward."""
     from pathlib import Path  # slow to import
 
-    here = (start or Path.cwd()).absolute()
+    try:
+        here = (start or Path.cwd()).absolute()
+    except OSError:  # the current folder is gone
+        return None
     for folder in (here, *here.parents):
         path = folder / "pyproject.toml"
         try:

@@ -45,7 +45,7 @@ class Checker:
         self._rules, self._left_out = self._to_run(settings.chosen(rules))
         self._findings: list[Finding] = []
         self._unsure: list[Unsure] = []
-        self._read = 0
+        self._ran: list[str] = []
         self._complete = False
 
     @property
@@ -75,12 +75,13 @@ class Checker:
         subject = self.subject
         order = {severity: at for at, severity in enumerate(SEVERITIES)}
         findings = sorted(self._findings, key=lambda one: order[one.severity or "info"])
+        ahead = [(rule.name, "the work was stopped") for rule in self._rules[len(self._ran) :]]
         tables = [t for t in subject.tensors if subject.table(t) is not None]
         return CheckReport(
             findings=tuple(findings),
             unsure=tuple(self._unsure),
-            rules=tuple(rule.name for rule in self._rules),
-            left_out=tuple(self._left_out),
+            rules=tuple(self._ran),
+            left_out=(*self._left_out, *ahead),
             looked_at=len(tables),
             tensors=len(subject.tensors),
             parameters_looked_at=sum(t.role == "parameter" for t in tables),
@@ -113,6 +114,7 @@ class Checker:
 
     def _look(self, rule: Rule) -> None:
         """Let one rule look. That of another package may fail without stopping the rest."""
+        self._ran.append(rule.name)
         found = 0
         try:
             for one in rule.check(self.subject, self._settings.limits_of(rule)):

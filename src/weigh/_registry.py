@@ -12,6 +12,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from weigh._entry_points import entry_points_of
 from weigh._errors import UnsupportedError, UsageError
 from weigh._record import changed, record
 
@@ -248,12 +249,10 @@ def added() -> tuple[tuple[Format, ...], tuple[str, ...]]:
     Raises:
         UsageError: two formats have one name.
     """
-    from importlib.metadata import entry_points  # slow to import, and seldom needed
-
     rows: list[Format] = []
     broken: list[str] = []
     taken = {row.name: row.origin for row in FORMATS}
-    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+    for point in entry_points_of(GROUP):
         package = point.dist.name if point.dist else point.value
         try:
             row = point.load()

@@ -18,6 +18,7 @@ from weigh._checks import (
     training,
 )
 from weigh._checks.rule import Rule
+from weigh._entry_points import entry_points_of
 from weigh._errors import UnknownNameError, UsageError
 from weigh._names import did_you_mean
 from weigh._record import changed
@@ -43,12 +44,10 @@ def added() -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     Raises:
         UsageError: two rules have one name.
     """
-    from importlib.metadata import entry_points  # slow to import
-
     rows: list[Rule] = []
     broken: list[str] = []
     taken = {rule.name: rule.origin for rule in RULES}
-    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+    for point in entry_points_of(GROUP):
         package = point.dist.name if point.dist else point.value
         try:
             given = point.load()

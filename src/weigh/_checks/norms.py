@@ -89,6 +89,7 @@ def stale_buffer(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]
                 "its running statistics were gathered, but num_batches_tracked is 0",
                 evidence,
                 severity="info",
+                why="The counter was not carried over with the statistics.",
                 do="It matters only with momentum=None: then the next batch replaces them.",
             )
 

@@ -115,7 +115,7 @@ def test_two_networks_in_one_optimizer_are_no_error() -> None:
     net, other = Net(), nn.Linear(7, 7)
     optimizer = torch.optim.SGD([*net.parameters(), *other.parameters()], lr=0.1)
     [finding] = check(Case(net, optimizer), "optimizer-has-stranger")
-    assert (finding.severity, finding.evidence["values"]) == ("warning", 56)
+    assert (finding.severity, finding.evidence["values"]) == ("info", 56)
 
 
 def test_one_memory_under_two_tensors() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weigh._checks.finding import Finding, Unsure
+from weigh._checks.live_walk import optimizers_of, parameters, stepped
 from weigh._checks.rule import Limits
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
@@ -44,12 +45,13 @@ def optimizer_hole(subject: Subject, limits: Limits) -> Iterator[Finding | Unsur
 
 def _live(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Hold a live optimizer's state against the parameters that it was given."""
-    names = {id(p): name for name, p in subject.module.named_parameters()}
+    names = {id(one.tensor): one.name for one in parameters(subject.module)}
     rows: dict[str, _State | None] = {}
     fits = False
-    for group in subject.optimizer.param_groups:
-        for parameter in group["params"]:
-            kept = subject.optimizer.state.get(parameter)
+    for optimizer in optimizers_of(subject.optimizer) or ():
+        all_kept = getattr(optimizer, "state", {})
+        for parameter in stepped(optimizer):
+            kept = all_kept.get(parameter)
             if not kept and not parameter.requires_grad:
                 continue
             state = _live_state(kept) if kept else None

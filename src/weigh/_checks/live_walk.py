@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weigh._errors import UsageError
 from weigh._record import record
+from weigh._sources.torch_values import undisturbed
+
+if TYPE_CHECKING:
+    from weigh._checks.finding import Finding, Unsure
+    from weigh._checks.rule import Check, Limits
+    from weigh._checks.subject import Subject
 
 
-@record(frozen=True)
+def untouched(check: Check) -> Check:
+    """Make a rule look while no mode and no tensor's own class sees what it does."""
+
+    @functools.wraps(check)
+    def look(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
+        # All at once: whoever takes one finding after the other keeps the modes that are set.
+        with undisturbed():
+            found = list(check(subject, limits))
+        return iter(found)
+
+    return look
+
+
+def is_a(thing: Any, kind: type) -> bool:
+    """Whether a thing is of a class, by its type: its own ``__class__`` is not asked for."""
+    return issubclass(type(thing), kind)
+
+
+@record(frozen=True, eq=False)
 class Held:
     """A parameter that a module has registered.
 
@@ -32,21 +58,41 @@ class Held:
     @property
     def count(self) -> int:
         """How many values it has; 0 before a lazy layer's first input."""
-        torch = sys.modules["torch"]
-        lazy = getattr(torch.nn.parameter, "UninitializedTensorMixin", ())
-        return 0 if isinstance(self.tensor, lazy) else int(self.tensor.numel())
+        return count_of(self.tensor)
 
 
-def own(module: Any) -> dict[str, Any]:
-    """Give a module's own dictionary."""
-    found: dict[str, Any] = object.__getattribute__(module, "__dict__")
-    return found
+def count_of(tensor: Any) -> int:
+    """Count a tensor's values; 0 before a lazy layer's first input."""
+    lazy = sys.modules["torch"].nn.parameter.UninitializedTensorMixin
+    return 0 if is_a(tensor, lazy) else int(tensor.numel())
+
+
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """Give a tensor's shape; that of a lazy layer's is not known."""
+    return tuple(tensor.shape) if count_of(tensor) else ()
+
+
+def own(thing: Any) -> dict[str, Any]:
+    """Give an object's own dictionary; an empty one if it has none, or makes it up itself."""
+    for kind in type.__dict__["__mro__"].__get__(type(thing)):
+        given = type.__dict__["__dict__"].__get__(kind).get("__dict__")
+        if given is not None:
+            found = given.__get__(thing) if type(given) is types.GetSetDescriptorType else None
+            return found if type(found) is dict else {}
+    return {}
 
 
 def table(module: Any, name: str) -> Mapping[str, Any]:
     """Give a module's table of ``_modules``, ``_parameters`` or ``_buffers``."""
-    found = own(module).get(name)
-    return found if isinstance(found, dict) else {}
+    mine = own(module)
+    # A traced module keeps its tables in the script module that it wraps.
+    mine = own(mine["_actual_script_module"]) if "_actual_script_module" in mine else mine
+    found = mine.get(name)
+    if isinstance(found, dict):
+        return found
+    # Compiled modules (TorchScript) have tables of PyTorch's own.
+    compiled = type(found).__module__ == "torch.jit._script"
+    return dict(found.items()) if found is not None and compiled else {}
 
 
 def modules(root: Any) -> Iterator[tuple[str, Any]]:
@@ -82,45 +128,50 @@ def is_norm(module: Any) -> bool:
     return "Norm" in type(module).__name__
 
 
-def leaves(loss: Any, most: int = 1_000_000) -> dict[int, Any]:
-    """Give the tensors at the ends of the graph behind a loss, by identity.
+def optimizers_of(optimizer: Any) -> list[Any] | None:
+    """Give the optimizers among what was given, each once; None if something is none.
 
-    Every gradient that a backward pass would give goes to one of them.
-    """
-    found: dict[int, Any] = {}
-    top = loss.grad_fn
-    met, stack = {id(top)}, [top]
-    kept = [top]  # identities stay true as long as the nodes live
-    while stack and len(met) < most:
-        node = stack.pop()
-        variable = getattr(node, "variable", None)
-        if variable is not None:
-            found[id(variable)] = variable
-        for after, _ in node.next_functions if node is not None else ():
-            if after is not None and id(after) not in met:
-                met.add(id(after))
-                kept.append(after)
-                stack.append(after)
-    return found
-
-
-def groups_of(optimizer: Any) -> list[dict[str, Any]] | None:
-    """Give the groups of an optimizer or of several; None if it has none as PyTorch's have.
+    It may be one, a list of them, or what Lightning's ``configure_optimizers`` gives: lists
+    within a tuple and dictionaries with one under ``"optimizer"``. Of a scheduler it is the
+    optimizer that it schedules.
 
     Examples:
-        >>> groups_of([]), groups_of("sgd")
+        >>> optimizers_of([]), optimizers_of("sgd")
         ([], None)
     """
-    several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
-    found: list[dict[str, Any]] = []
-    for one in several:
-        groups = getattr(one, "param_groups", None)
-        if not isinstance(groups, list) or not all(
-            isinstance(group, dict) and isinstance(group.get("params"), list) for group in groups
-        ):
+    found: dict[int, Any] = {}
+    stack, depth = [(optimizer, 0)], 3
+    while stack:
+        one, below = stack.pop()
+        if isinstance(one, list | tuple) and below < depth:
+            stack += [(part, below + 1) for part in reversed(one)]
+        elif isinstance(one, dict) and "optimizer" in one and below < depth:
+            stack.append((one["optimizer"], below + 1))
+        elif _has_groups(one):
+            found[id(one)] = one
+        elif _has_groups(getattr(one, "optimizer", None)):
+            found[id(one.optimizer)] = one.optimizer
+        else:
             return None
-        found += groups
-    return found
+    return list(found.values())
+
+
+def _has_groups(one: Any) -> bool:
+    groups = getattr(one, "param_groups", None)
+    return isinstance(groups, list) and all(
+        isinstance(group, dict) and isinstance(group.get("params"), list) for group in groups
+    )
+
+
+def groups_of(optimizer: Any) -> list[dict[str, Any]]:
+    """Give the groups of an optimizer, or of several."""
+    return [group for one in optimizers_of(optimizer) or () for group in one.param_groups]
+
+
+def stepped(optimizer: Any) -> list[Any]:
+    """List the tensors that an optimizer or several step, as often as they have them."""
+    torch = sys.modules["torch"]
+    return [t for g in groups_of(optimizer) for t in g["params"] if is_a(t, torch.Tensor)]
 
 
 def check_live(optimizer: Any = None, loss: Any = None) -> None:
@@ -129,13 +180,13 @@ def check_live(optimizer: Any = None, loss: Any = None) -> None:
     Raises:
         UsageError: it is none.
     """
-    if optimizer is not None and groups_of(optimizer) is None:
+    if optimizer is not None and optimizers_of(optimizer) is None:
         raise UsageError(
             "an optimizer has param_groups, as those of torch.optim have",
             seen=type(optimizer).__name__,
             do="Several are given as a list.",
         )
-    if loss is not None and getattr(loss, "grad_fn", None) is None:
+    if loss is not None and (not is_a(loss, sys.modules["torch"].Tensor) or loss.grad_fn is None):
         raise UsageError(
             "a loss is a tensor with the graph behind it",
             seen=f"a {type(loss).__name__} without one",

@@ -162,6 +162,21 @@ def stats(settings: Settings) -> Iterator[Row]:
     yield from _weightlens(settings)
 
 
+def check(settings: Settings) -> Iterator[Row]:
+    """All rules on a file against its statistics alone: both read every value once."""
+    for kind in ("bf16", "f16", "f32"):
+        path = files.trained(settings.cache, kind, settings.size)
+        yield from _rows(
+            "check",
+            f"weigh check, {kind}",
+            "weigh stats",
+            [WEIGH, "check", "--json", "--fail-on", "never", path],
+            [*STATS, path],
+            settings,
+            most_ratio=1.5,
+        )
+
+
 def _reading(settings: Settings) -> Iterator[Row]:
     """Measuring, and the counting alone, against reading; two threads against one."""
     paths = [files.weights(settings.cache, kind, settings.size) for kind in files.KINDS]
@@ -259,6 +274,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "live": live,
     "places": places,
     "stats": stats,
+    "check": check,
 }
 
 

@@ -118,7 +118,9 @@ def verdict(report: CheckReport | None, unit: Unit) -> tuple[str, str, str]:
 
 def _covers(where: str, evidence: Any, unit: Unit) -> bool:
     if where:
-        return where == unit.path or where in unit.names
+        # Keras keeps what a recurrent layer learns in its cell.
+        in_cell = unit.kind.startswith("Keras") and where.startswith(f"{unit.path}.")
+        return where == unit.path or where in unit.names or in_cell
     named = evidence.get("layers") or [one["name"] for one in evidence.get("tensors", ())]
     return (bool(unit.path) and unit.path in named) or any(name in named for name in unit.names)
 

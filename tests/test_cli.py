@@ -254,7 +254,7 @@ def test_a_name_cannot_write_to_the_terminal(tmp_path: Path) -> None:
 
 
 def test_help_has_examples_and_starts_nothing_heavy() -> None:
-    for command in ("show", "values", "explain", "tour"):
+    for command in ("show", "values", "explain", "stats", "check", "rules", "tour"):
         done = run(command, "--help")
         assert done.returncode == 0
         assert f"weigh {command} " in done.stdout

@@ -6,6 +6,7 @@
   alone. Exit status 1 (findings, differences) is fine; with 2 it is stderr that is shown.
 - ```` ```python ```` and ```` ```pycon ```` blocks with ``>>>`` run as doctests; the blocks of
   one page share their names. A block without ``>>>`` must at least be Python.
+- The pages of the rules are held to the same, and have the same headings.
 - All of them run in a folder that holds what ``weigh tour`` left there; ``$ weigh tour`` itself
   is compared with that one run. What should not run is marked ``sh`` or ``text``.
 """
@@ -26,12 +27,17 @@ import click
 import pytest
 
 from doc_pages import Page, Step, as_shown, steps
+from weigh._checks.rule import Rule
+from weigh._checks.table import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src/weigh"
 LINKED = ["README.md", "README.zh.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 GUIDES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
-EXAMPLES = ["README.md", "README.zh.md", *GUIDES]
+RULE_PAGES = sorted(
+    path.relative_to(ROOT).as_posix() for path in (SOURCE / "_checks/pages").glob("*.md")
+)
+EXAMPLES = ["README.md", "README.zh.md", *GUIDES, *RULE_PAGES]
 
 
 def page(name: str) -> Page:
@@ -198,7 +204,7 @@ def test_no_command_or_option_is_documented_that_is_not_there() -> None:
 # The pages among themselves, and the map of the sources.
 
 
-@pytest.mark.parametrize("name", [*LINKED, *GUIDES])
+@pytest.mark.parametrize("name", [*LINKED, *GUIDES, *RULE_PAGES])
 def test_every_link_leads_somewhere(name: str) -> None:
     here = page(name)
     for link in here.links:
@@ -208,6 +214,42 @@ def test_every_link_leads_somewhere(name: str) -> None:
         assert path.is_relative_to(ROOT), f"{name} links to {link}, outside the repository"
         if fragment and path.suffix == ".md":
             assert fragment in Page.read(path).anchors, f"{name} links to {link}"
+
+
+# The rules: a page for each, and a row in the table of all.
+
+HEADINGS = ("Why it matters", "How it is decided", "Evidence", "It triggers", "It does not",
+            "What to do")  # fmt: skip
+
+
+def test_every_page_is_of_a_rule() -> None:
+    assert {Path(name).stem for name in RULE_PAGES} == {rule.name for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_is_documented(rule: Rule) -> None:
+    here = page(f"src/weigh/_checks/pages/{rule.name}.md")
+    assert rule.page() == here.text
+    assert here.headings == [(1, rule.name), *((2, heading) for heading in HEADINGS)]
+    assert {name for name in rule.limits if f"`{name}`" not in here.text} == set()
+    runs = [block.text for block in here.blocks if block.language == "python"]
+    assert len(runs) >= 2, "one that triggers it, one that does not"
+    assert all(">>>" in text for text in runs)
+    for sentence in (rule.why, rule.do):
+        assert sentence.endswith((".", "?")), "a sentence"
+    for words in (rule.title, *(limit.meaning for limit in rule.limits.values())):
+        assert words, "a few words"
+        assert not words.endswith("."), "no sentence"
+
+
+def test_every_rule_has_its_row() -> None:
+    rows = [
+        f"| [{rule.name}](../src/weigh/_checks/pages/{rule.name}.md) | {rule.severity} | "
+        f"{rule.title} | {', '.join(rule.needs) or 'names'} |"
+        for rule in RULES
+    ]
+    shown = [line for line in page("docs/rules.md").text.splitlines() if "_checks/pages/" in line]
+    assert shown == rows, "docs/rules.md must have\n" + "\n".join(rows)
 
 
 def test_both_readmes_say_the_same() -> None:

@@ -91,6 +91,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         if "__pycache__" not in path.parts
     }
     assert sources <= names
+    pages = {path.name for path in (ROOT / "src/weigh/_checks/pages").glob("*.md")}
+    assert pages
+    assert {f"weigh/_checks/pages/{name}" for name in pages} <= names
     assert {"weigh/py.typed", f"{info}/licenses/LICENSE"} <= names
     assert {name.split("/")[0] for name in names} == {"weigh", info}
     assert [name for name in names if "_kernels." in name and not name.endswith(".pyi")]
@@ -178,6 +181,15 @@ def test_statistics_of_a_checkpoint_need_the_compiled_part(
     document = json.loads(done.stdout)
     assert {t["name"]: t["mean"] for t in document["tensors"]} == {"fc.weight": 2.5, "fc.bias": 6.5}
     assert document["total"]["count"] == 8
+
+
+def test_a_check_and_the_page_of_a_rule(install: Install, checkpoint: Path) -> None:
+    done = install.run("weigh", "check", checkpoint, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["looked_at"]["parameters"] == 2
+    done = install.run("weigh", "rules", "non-finite")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("# non-finite\n")
 
 
 def test_the_tour_without_torch_says_what_to_install(install: Install) -> None:

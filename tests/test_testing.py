@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,13 +119,15 @@ def test_a_row_is_told_by_what_it_says() -> None:
     assert not fits(Format("nothing", "", ""))
 
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples/weigh-llama2c"
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLE = EXAMPLES / "weigh-llama2c"
 
 
-def test_the_example_keeps_its_contract() -> None:
+@pytest.mark.parametrize("name", ["weigh-llama2c", "weigh-lora"])
+def test_the_example_keeps_its_contract(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=EXAMPLE,
+        cwd=EXAMPLES / name,
         capture_output=True,
         text=True,
         check=False,
@@ -134,16 +137,15 @@ def test_the_example_keeps_its_contract() -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the example package is installed."""
+    """A folder in which the example packages are installed."""
     folder = tmp_path_factory.mktemp("installed")
-    source = folder / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "weigh_llama2c.py"):
-        (source / name).write_bytes((EXAMPLE / name).read_bytes())
+    # Not in the checkout: setuptools leaves what it builds beside the source.
+    names = ("weigh-llama2c", "weigh-lora")
+    sources = [shutil.copytree(EXAMPLES / name, folder / name) for name in names]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     target = folder / "target"
     subprocess.run(
-        [*pip, "--no-deps", "--no-build-isolation", "--target", target, source], check=True
+        [*pip, "--no-deps", "--no-build-isolation", "--target", target, *sources], check=True
     )
     return target
 
@@ -171,6 +173,14 @@ def test_an_installed_package_adds_its_format(installed: Path, tmp_path: Path) -
     values = weigh(installed, "values", str(path), "layers.0.attention_norm.weight")
     assert "[0., 1.]" in values.stdout
     assert weigh(tmp_path, "show", str(path)).returncode == 2, "it is the package that reads it"
+
+
+def test_an_installed_package_adds_its_rule(installed: Path, tmp_path: Path) -> None:
+    path = WRITERS["safetensors"](tmp_path)[0]
+    assert "idle-adapter" in weigh(installed, "check", str(path), "--json").stdout
+    assert "idle-adapter" in weigh(installed, "rules").stdout
+    assert weigh(installed, "rules", "idle-adapter").stdout.startswith("# idle-adapter\n")
+    assert weigh(tmp_path, "rules", "idle-adapter").returncode == 2
 
 
 def test_a_broken_package_harms_no_other(installed: Path, tmp_path: Path) -> None:

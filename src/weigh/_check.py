@@ -35,6 +35,8 @@ def run(request: Request) -> int:
         WeighError: the source, a name or a setting is wrong.
     """
     rules = every_rule()
+    for one in added()[1]:
+        print(f"weigh: the rule {one} could not be loaded", file=sys.stderr)  # noqa: T201
     settings = settings_of(
         request.config or nearest_config(),
         rules,
@@ -107,9 +109,11 @@ def _write(report: CheckReport, request: Request) -> None:
 
         sys.stdout.write(dumps(sarif_json(report, every_rule(), request.source)) + "\n")
     elif request.form == "github":
+        from weigh._views.document import Verbatim
         from weigh._views.github import github_text
+        from weigh._views.terminal import write
 
-        sys.stdout.write(github_text(report, request.source) + "\n")
+        write((Verbatim(github_text(report, request.source)),), sys.stdout)
     else:
         from weigh._views.check import check_document
         from weigh._views.terminal import write

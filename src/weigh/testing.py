@@ -1,4 +1,10 @@
-"""Contract suites: what every new format must pass, whoever adds it.
+"""What tests use: a check of a network, and the contract that every new format must pass.
+
+``assert_healthy`` lets a test of a training fail where ``weigh check`` finds something::
+
+    def test_training_reaches_every_layer():
+        network, optimizer = train(steps=20)
+        assert_healthy(network, optimizer=optimizer)
 
 A format's tests are a subclass, its ``Format`` and two fixtures; pytest finds the rest::
 
@@ -23,9 +29,9 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -34,10 +40,16 @@ from weigh._errors import WeighError
 from weigh._facts import Facts
 from weigh._kinds.interpret import interpret
 from weigh._model import Network
+from weigh._record import changed
 from weigh._registry import Format
 from weigh._sources.folder import LocalFolder, local_file
 
-__all__ = ["FormatContract", "nothing_runs", "open_with"]
+if TYPE_CHECKING:
+    from weigh._checks.report import CheckReport
+    from weigh._checks.rule import Rule
+    from weigh._checks.settings import Config
+
+__all__ = ["FormatContract", "assert_healthy", "check_with", "nothing_runs", "open_with"]
 
 _POINTS = 400
 """A file is cut at so many places, and so many of its bytes are changed."""
@@ -46,6 +58,100 @@ _HARMLESS = frozenset(
     ("open", "os.scandir", "os.listdir", "mmap.__new__", "sys._getframe", "builtins.id")
 )
 """What a reader may do; and ``open`` only to read."""
+
+
+def assert_healthy(
+    source: object,
+    pattern: str | None = None,
+    *,
+    optimizer: Any = None,
+    loss: Any = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    fail_on: str = "",
+    config: Config = None,
+    threads: int = 0,
+) -> CheckReport:
+    """Assert that ``weigh check`` finds nothing wrong with a network.
+
+    Args:
+        source: what ``weigh.check`` takes: a live module, a path, a mapping of arrays.
+        pattern: selects the tensors that are looked at.
+        optimizer: the optimizer that trains a live module.
+        loss: a tensor that the live module computed, before its backward pass.
+        select: the rules that run; all if left out.
+        ignore: rules that do not.
+        fail_on: the mildest severity that fails, or ``"never"``; what the settings say if left
+            out, and ``"warning"`` if they say nothing.
+        config: settings, as for ``weigh.check``; those of the nearest ``pyproject.toml``, from the
+            current folder upward, if left out. ``{}`` stands for none.
+        threads: how many share the reading; as many as there are processors if 0.
+
+    Returns:
+        The whole report, also of what is no failure.
+
+    Raises:
+        AssertionError: something was found; its message tells what, why it matters and what to do.
+        WeighError: the source, a name or a setting is wrong.
+
+    Examples:
+        >>> import numpy
+        >>> assert_healthy({"fc.weight": numpy.array([[1.0, 2.0]])}, config={}).failed
+        False
+    """
+    from weigh._api import examine
+    from weigh._checks.settings import nearest_config, settings_of
+    from weigh._checks.table import every_rule
+    from weigh._measures.measure import Options
+
+    __tracebackhide__ = True  # pytest then shows the line of the test
+    settings = settings_of(
+        nearest_config() if config is None else config,
+        every_rule(),
+        select=select,
+        ignore=ignore,
+        fail_on=fail_on,
+        otherwise="warning",
+    )
+    options = Options(threads=threads)
+    checker = examine(source, pattern, settings, options, optimizer=optimizer, loss=loss)
+    for _ in checker.run():
+        pass
+    report = checker.report()
+    if report.failed:
+        bad = tuple(one for one in report.findings if settings.fails(one.severity))
+        raise AssertionError(f"weigh check finds:\n\n{changed(report, findings=bad)}")
+    return report
+
+
+def check_with(rule: Rule, source: object, **given: Any) -> CheckReport:
+    """Look at a network by one rule, which need not be installed.
+
+    Args:
+        rule: the rule.
+        source: what ``weigh.check`` takes.
+        given: the ``optimizer`` and the ``loss`` of a live module, and the rule's thresholds, as in
+            ``largest_size=2``.
+
+    Raises:
+        WeighError: the source or a threshold is wrong.
+    """
+    from weigh._api import open as open_network
+    from weigh._checks.run import Checker
+    from weigh._checks.settings import settings_of
+    from weigh._measures.measure import Options
+
+    network = open_network(source)
+    module = {name: given.pop(name, None) for name in ("optimizer", "loss")}
+    limits = {name.replace("_", "-"): value for name, value in given.items()}
+    settings = settings_of({rule.name: limits}, (rule,))
+    tensors = network.tensors()
+    checker = Checker(
+        network, tensors, (rule,), settings, Options(), module=network._live, **module
+    )
+    for _ in checker.run():
+        pass
+    return checker.report()
 
 
 def open_with(row: Format, path: str | Path) -> Network:

@@ -68,6 +68,9 @@ class Rule:
         """
         from importlib.resources import files  # only ``weigh rules`` reads pages
 
-        package = self.check.__module__.rpartition(".")[0]
-        page = files(package or self.check.__module__) / "pages" / f"{self.name}.md"
-        return page.read_text("utf-8") if page.is_file() else ""
+        module = getattr(self.check, "__module__", None) or ""
+        try:
+            page = files(module.rpartition(".")[0] or module) / "pages" / f"{self.name}.md"
+            return page.read_text("utf-8") if page.is_file() else ""
+        except (ImportError, TypeError, AttributeError, ValueError):
+            return ""  # a module that stands alone has no place for pages

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 from weigh._checks.finding import SEVERITIES, Finding, Unsure
@@ -15,6 +17,8 @@ from weigh._measures.measure import Options, measure
 from weigh._model import Network, Tensor
 from weigh._record import changed
 
+_LONG = 1 << 26
+"""Bytes that take longer to measure than NumPy takes to import."""
 _MOST = 10_000
 """Findings of one rule, beyond which nobody reads on."""
 
@@ -45,7 +49,7 @@ class Checker:
         self._rules, self._left_out = self._to_run(settings.chosen(rules))
         self._findings: list[Finding] = []
         self._unsure: list[Unsure] = []
-        self._read = 0
+        self._ran: list[str] = []
         self._complete = False
 
     @property
@@ -62,6 +66,9 @@ class Checker:
     def run(self) -> Iterator[str]:
         """Measure, then look; give the name of each tensor when it is measured."""
         channels = any("channels" in rule.needs for rule in self._rules)
+        if channels and self.bytes > _LONG:
+            # The rules need NumPy, which is imported beside the counting and not after it.
+            Thread(target=import_module, args=("numpy",), daemon=True).start()
         options = changed(self._options, channels=channels)
         for measured in measure(self.wanted, options):
             self.subject.put(measured)
@@ -75,12 +82,13 @@ class Checker:
         subject = self.subject
         order = {severity: at for at, severity in enumerate(SEVERITIES)}
         findings = sorted(self._findings, key=lambda one: order[one.severity or "info"])
+        ahead = [(rule.name, "the work was stopped") for rule in self._rules[len(self._ran) :]]
         tables = [t for t in subject.tensors if subject.table(t) is not None]
         return CheckReport(
             findings=tuple(findings),
             unsure=tuple(self._unsure),
-            rules=tuple(rule.name for rule in self._rules),
-            left_out=tuple(self._left_out),
+            rules=tuple(self._ran),
+            left_out=(*self._left_out, *ahead),
             looked_at=len(tables),
             tensors=len(subject.tensors),
             parameters_looked_at=sum(t.role == "parameter" for t in tables),
@@ -113,6 +121,7 @@ class Checker:
 
     def _look(self, rule: Rule) -> None:
         """Let one rule look. That of another package may fail without stopping the rest."""
+        self._ran.append(rule.name)
         found = 0
         try:
             for one in rule.check(self.subject, self._settings.limits_of(rule)):

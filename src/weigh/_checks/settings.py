@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weigh._checks.finding import SEVERITIES, Severity
 from weigh._checks.rule import Limits, Rule
 from weigh._errors import UnknownNameError, UsageError
 from weigh._names import did_you_mean
 from weigh._record import field, record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Config = Mapping[str, Any] | str | os.PathLike[str] | None
 """Settings as they are written: the table ``[tool.weigh.check]``, or a TOML file that has it."""
@@ -66,6 +68,7 @@ def settings_of(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     fail_on: str = "",
+    otherwise: str = "error",
 ) -> Settings:
     """Read settings, and what a caller says beside them.
 
@@ -75,6 +78,7 @@ def settings_of(
         select: the rules that run, instead of those of the table.
         ignore: rules that do not, beside those of the table.
         fail_on: a severity or ``"never"``, instead of that of the table.
+        otherwise: what counts as failure where neither says it.
 
     Raises:
         UsageError: a setting is of the wrong kind.
@@ -86,22 +90,41 @@ def settings_of(
     """
     where, table = _table(config)
     try:
-        return _settings(dict(table), rules, select, ignore, fail_on)
+        stated = {"fail-on": otherwise, **table}
+        return _settings(stated, rules, select, ignore, fail_on)
     except (UsageError, UnknownNameError) as error:
         raise error.at(where) if where else error from None
 
 
 def nearest_config(start: Path | None = None) -> Path | None:
     """Find the nearest ``pyproject.toml`` with a table for Weigh, from a folder upward."""
-    here = (start or Path.cwd()).absolute()
+    from pathlib import Path  # slow to import
+
+    try:
+        here = (start or Path.cwd()).absolute()
+    except OSError:  # the current folder is gone
+        return None
     for folder in (here, *here.parents):
         path = folder / "pyproject.toml"
         try:
-            if path.is_file() and b"tool.weigh" in path.read_bytes():
+            if path.is_file() and _is_for_weigh(path.read_bytes()):
                 return path
         except OSError:
             continue
     return None
+
+
+def _is_for_weigh(data: bytes) -> bool:
+    """Whether a file has the table, or meant to have it: a broken one is complained of."""
+    if b"weigh" not in data:
+        return False
+    import tomllib
+
+    try:
+        tool = tomllib.loads(data.decode("utf-8")).get("tool")
+    except ValueError:
+        return b"[tool.weigh" in data
+    return isinstance(tool, dict) and "weigh" in tool
 
 
 def _table(config: Config) -> tuple[str, Mapping[str, Any]]:
@@ -111,6 +134,7 @@ def _table(config: Config) -> tuple[str, Mapping[str, Any]]:
     if isinstance(config, Mapping):
         return "", config
     import tomllib  # most checks have no settings
+    from pathlib import Path
 
     path = Path(config)
     try:
@@ -122,8 +146,13 @@ def _table(config: Config) -> tuple[str, Mapping[str, Any]]:
     except ValueError as error:
         raise UsageError("the settings are no TOML", seen=str(error)).at(str(path)) from None
     found: Any = document
-    for key in ("tool", "weigh", "check"):
-        found = found.get(key, {}) if isinstance(found, dict) else {}
+    for key in ("tool", "weigh"):
+        found = found.get(key) if isinstance(found, dict) else None
+    if found is None:
+        raise UsageError(
+            "the file has no settings for Weigh", do="They stand under [tool.weigh.check]."
+        ).at(str(path))
+    found = found.get("check", {}) if isinstance(found, dict) else None
     if not isinstance(found, dict):
         raise UsageError("[tool.weigh.check] is no table").at(str(path))
     return str(path), found
@@ -137,14 +166,16 @@ def _settings(
     fail_on: str,
 ) -> Settings:
     known = {rule.name: rule for rule in rules}
-    chosen = tuple(select) or _names(table.pop("select", ()), "select")
+    set_chosen = _names(table.pop("select", ()), "select")
+    chosen = tuple(select) or set_chosen
     left_out = (*ignore, *_names(table.pop("ignore", ()), "ignore"))
-    for name in (*chosen, *left_out):
+    for name in (*set_chosen, *chosen, *left_out):
         _check_rule(name, known)
-    set_least = table.pop("fail-on", "error")
+    set_least = table.pop("fail-on")
     least: Any = fail_on or set_least
-    if least not in (*SEVERITIES, "never"):
-        raise UsageError("fail-on is one of error, warning, info and never", seen=repr(least))
+    for stated in (set_least, least):
+        if stated not in (*SEVERITIES, "never"):
+            raise UsageError("fail-on is one of error, warning, info and never", seen=repr(stated))
     severities = table.pop("severity", {})
     if not isinstance(severities, dict):
         raise UsageError("severity is a table of rules", seen=repr(severities))
@@ -181,6 +212,7 @@ def _limits(rule: Rule, given: object) -> dict[str, float]:
             there = ", ".join(rule.limits) or "none"
             near = did_you_mean(name, list(rule.limits)) or f"There are: {there}."
             raise UnknownNameError(f"{rule.name} has no threshold {name!r}", do=near)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        # NaN is a number in TOML; nothing is above or below it.
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             raise UsageError(f"{rule.name}.{name} is a number", seen=repr(value))
     return {name: float(value) for name, value in given.items()}

@@ -44,9 +44,9 @@ def constants(tensor: Tensor) -> list[float]:
     own = tensor.name.rpartition(".")[2]
     if len(tensor.shape or ()) == 1 and own.startswith(_BIASES):
         return [0.0]
-    # A vector called so, of a layer of unknown kind, is the scale of a normalisation.
+    # A vector called so, of a layer of unknown kind, is a scale, or the slopes of a PReLU.
     if len(tensor.shape or ()) == 1 and own in _SCALES and initial is None:
-        return [1.0]
+        return [1.0, 0.25]
     return [0.0] if _STARTS_AT_ZERO.search(tensor.name) else []
 
 
@@ -83,6 +83,8 @@ def _all(tensor: Tensor, into: int | None) -> Iterator[Start]:
         if initial is None and into and tensor.name.rpartition(".")[2].startswith(_BIASES):
             yield _uniform("uniform, 1 / sqrt(fan_in)", sqrt(1 / into))
         return
+    if initial is None and len(tensor.shape or ()) == 3 and (tensor.shape or ())[1]:
+        yield _uniform("that of a Bilinear", 1 / sqrt((tensor.shape or ())[1]))
     for fans in _fans(tensor):
         yield from _of_fans(*fans)
     for deviation in (1.0, 0.02, 0.01):

@@ -11,6 +11,7 @@ from weigh._checks.report import CheckReport
 from weigh._errors import printable
 from weigh._record import record
 from weigh._views.document import Column, Document, Heading, Note, Part, Points, Table
+from weigh._views.fold import is_number
 
 _COLUMNS = (Column("", role="name"), Column("", role="detail"))
 _WHOLE = "(the whole)"
@@ -44,7 +45,7 @@ def check_document(report: CheckReport) -> Document:
         parts.append(Table(_COLUMNS, tuple(rows)))
         advice = dict.fromkeys(one.do for one in group if one.do)
         points = ([f"Why: {first.why}"] if first.why else []) + [f"Do: {do}" for do in advice]
-        parts.append(Points(tuple(map(printable, points))))
+        parts += [Points(tuple(map(printable, points)))] if points else []
     if not report.findings:
         parts.append(Note("No findings."))
     if report.unsure:
@@ -84,7 +85,7 @@ def fold(findings: Sequence[Finding]) -> list[Folded]:
     """Fold findings of one rule that repeat in numbered blocks, in the order of the first."""
     alike: defaultdict[tuple[object, ...], list[Finding]] = defaultdict(list)
     for finding in findings:
-        shape = tuple("#" if part.isdecimal() else part for part in finding.where.split("."))
+        shape = tuple("#" if is_number(part) else part for part in finding.where.split("."))
         alike[finding.severity, shape, _NUMBER.sub("#", finding.message), finding.do].append(
             finding
         )

@@ -56,13 +56,18 @@ def _rows(node: _Node) -> list[tuple[list[str], Tensor, int]]:
 def _runs(node: _Node) -> list[tuple[str, _Node, int]]:
     runs: list[tuple[str, str, _Node, int]] = []
     for name, child in node.children.items():
-        if runs and name.isdecimal() and _signature(runs[-1][2]) == _signature(child):
+        if runs and is_number(name) and _signature(runs[-1][2]) == _signature(child):
             first, last, block, times = runs[-1]
-            if last.isdecimal() and int(name) == int(last) + 1:
+            if is_number(last) and int(name) == int(last) + 1:
                 runs[-1] = (first, name, block, times + 1)
                 continue
         runs.append((name, name, child, 1))
     return [(a if a == b else f"{a}-{b}", block, times) for a, b, block, times in runs]
+
+
+def is_number(name: str) -> bool:
+    """Whether a name is the number of a block; none has more digits than these."""
+    return name.isdecimal() and len(name) < 10
 
 
 def _signature(node: _Node) -> tuple[object, ...]:

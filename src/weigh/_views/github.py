@@ -9,7 +9,7 @@ from collections import defaultdict
 
 from weigh._checks.finding import Finding
 from weigh._checks.report import CheckReport
-from weigh._errors import printable
+from weigh._errors import printable, without_secrets
 from weigh._views.check import fold, looked_at
 
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
@@ -22,6 +22,7 @@ def github_text(report: CheckReport, source: str) -> str:
         report: what was found.
         source: the path or URL that was looked at.
     """
+    source = without_secrets(source)
     rules: defaultdict[str, list[Finding]] = defaultdict(list)
     for finding in report.findings:
         rules[finding.rule].append(finding)
@@ -34,6 +35,8 @@ def github_text(report: CheckReport, source: str) -> str:
             text = printable(f"{place}{one.message}. {first.do}".strip())
             title = _property(f"weigh {rule}")
             lines.append(f"::{command} file={_property(source)},title={title}::{_data(text)}")
+    if not report.complete:
+        lines.append("Stopped before all was looked at: this is a part.")
     return "\n".join([*lines, looked_at(report)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from weigh._checks.rule import Rule
 from weigh._errors import printable
@@ -34,7 +34,7 @@ def rules_document(rules: Sequence[Rule], broken: Sequence[str]) -> Document:
 def rule_document(rule: Rule) -> Document:
     """Build the page of one rule, and its thresholds below."""
     page = rule.page().strip() or f"# {rule.name}\n\n{rule.title}\n\n{rule.why}\n\n{rule.do}"
-    parts: list[Part] = [Verbatim(page)]
+    parts = list(_parts(page))
     if rule.limits:
         rows = tuple((name, f"{one.default:g}", one.meaning) for name, one in rule.limits.items())
         columns = (
@@ -43,3 +43,24 @@ def rule_document(rule: Rule) -> Document:
         )  # fmt: skip
         parts += [Heading("Thresholds"), Table(columns, rows)]
     return tuple(parts)
+
+
+def _parts(page: str) -> Iterator[Part]:
+    """Take a page apart at its headings, which stand out on a terminal; its text stays as it is."""
+    lines: list[str] = []
+    code = False
+    for line in page.splitlines():
+        code ^= line.startswith("```")
+        if code or not line.startswith("#"):
+            lines.append(line)
+            continue
+        yield from _text(lines)
+        lines = []
+        yield Heading(line)
+    yield from _text(lines)
+
+
+def _text(lines: list[str]) -> Iterator[Part]:
+    text = "\n".join(lines).strip("\n")
+    if text:
+        yield Verbatim(text)

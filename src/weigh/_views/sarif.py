@@ -6,6 +6,7 @@ The form is that of the OASIS standard "Static Analysis Results Interchange Form
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +14,9 @@ from urllib.parse import quote
 from weigh._checks.finding import Finding
 from weigh._checks.report import CheckReport
 from weigh._checks.rule import Rule
+from weigh._errors import without_secrets
 from weigh._version import __version__
+from weigh._views.check import looked_at
 from weigh._views.check_json import plain
 from weigh._views.json import Document
 
@@ -76,7 +79,11 @@ def _result(finding: Finding, places: dict[str, int], source: str) -> Document:
         "message": {"text": f"{text} {finding.do}".strip()},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": _uri(source)}},
+                # GitHub shows nothing that has no line, and a checkpoint has but one.
+                "physicalLocation": {
+                    "artifactLocation": {"uri": _uri(source)},
+                    "region": {"startLine": 1},
+                },
                 **({"logicalLocations": where} if where else {}),
             }
         ],
@@ -86,14 +93,19 @@ def _result(finding: Finding, places: dict[str, int], source: str) -> Document:
 
 
 def _uri(source: str) -> str:
-    """Give a path as a URI reference; a URL is one."""
-    return source if "://" in source else quote(Path(source).as_posix())
+    """Give a path as a URI reference; a URL is one, but for what lets one in."""
+    if "://" in source or source.startswith("hf:"):
+        return quote(os.fsencode(without_secrets(source)), safe="/:@%+,;=&$!*'()[]")
+    return quote(os.fsencode(Path(source).as_posix()))
 
 
 def _notifications(report: CheckReport) -> Iterator[Document]:
+    yield {"level": "note", "message": {"text": looked_at(report)}}
+    for rule, reason in report.left_out:
+        yield {"level": "note", "message": {"text": f"{rule} was left out, since {reason}."}}
     for one in report.unsure:
         place = f"{one.where}: " if one.where else ""
         yield {
-            "level": "none",
+            "level": "note",
             "message": {"text": f"{one.rule} cannot tell: {place}{one.message}."},
         }

@@ -155,6 +155,8 @@ def optimizers_of(optimizer: Any) -> list[Any] | None:
             found[id(one)] = one
         elif _has_groups(getattr(one, "optimizer", None)):
             found[id(one.optimizer)] = one.optimizer
+        elif isinstance(getattr(one, "optimizers", None), list) and below < depth:
+            stack.append((one.optimizers, below + 1))
         else:
             return None
     return list(found.values())

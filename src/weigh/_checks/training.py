@@ -132,7 +132,7 @@ RULES: tuple[Rule, ...] = (
         needs=("module",),
         why="Training does not change them.",
         do="If that is not meant: parameter.requires_grad_(True).",
-        limits={"groups": Limit(20, "layers beyond which one finding tells of all")},
+        limits={"groups": Limit(8, "layers beyond which one finding tells of all")},
     ),
     Rule(
         "no-gradient",

@@ -261,6 +261,26 @@ def test_what_holds_the_network_is_no_part_of_it() -> None:
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
     keep(net, trainer=Trainer(net, nn.Linear(3, 3)), optimizer=optimizer, schedule=schedule)
     assert lost(net).findings == ()
+    keep(net, whole=[nn.Sequential(net, nn.Linear(2, 2))])
+    assert lost(net).findings == ()
+
+
+def test_what_is_held_twice_is_told_once() -> None:
+    net, shared = Net(), nn.Linear(2, 2)
+    net.x, net.y = [shared, shared], {"again": shared}  # type: ignore[assignment]
+    [finding] = lost(net).findings
+    assert (finding.where, finding.evidence["places"]) == ("x", ["x[0]"])
+    assert finding.message == "1 module (Linear) in a list, with 6 values, is not registered"
+
+
+def test_a_buffer_with_a_gradient_is_told_once() -> None:
+    net = Net()
+    net.register_buffer("mean", torch.zeros(2, requires_grad=True))
+    net.x = [net.mean]  # type: ignore[assignment]
+    report = lost(net, loss=(net(torch.randn(8, 4)) + net.mean).sum())
+    [finding] = report.findings
+    assert (finding.where, finding.severity, finding.evidence["used"]) == ("mean", "warning", True)
+    assert report.unsure == ()
 
 
 def test_parts_of_pytorch_keep_what_is_registered() -> None:

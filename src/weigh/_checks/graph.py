@@ -41,7 +41,7 @@ def leaves(loss: Any, most: int = 2_000_000) -> Leaves:
         node = stack.pop()
         kind = type(node)
         # Functions written in Python may have an attribute of that name, too.
-        if kind.__name__ == "AccumulateGrad" and kind.__base__ is object:
+        if kind.__name__ == "AccumulateGrad":
             found[id(node.variable)] = node.variable
         elif any(word in kind.__name__ for word in _RECOMPUTES):
             doubt = "a part of the graph is made in the backward pass alone (checkpointing)"

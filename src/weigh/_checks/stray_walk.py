@@ -94,7 +94,7 @@ class Walk:
         self.registered = {id(one.tensor) for one in parameters(root)}
         for module in self._modules.values():
             self.registered |= {id(buffer) for buffer in table(module, "_buffers").values()}
-        self._internal = {*own(torch.nn.Module()), "_flat_weights", "_flat_weight_refs"}
+        self._internal = set(own(torch.nn.Module()))
         self._skipped: tuple[type, ...] = (
             torch.optim.Optimizer,
             torch.optim.lr_scheduler.LRScheduler,

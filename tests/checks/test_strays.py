@@ -203,9 +203,24 @@ def test_a_tensor_that_is_no_parameter_is_a_warning() -> None:
 
 def test_what_was_made_of_such_a_tensor_is_doubt() -> None:
     net = Net()
-    net.x = torch.ones(3, requires_grad=True) * 0.1  # type: ignore[assignment]
+    net.x = [torch.ones(3, requires_grad=True) * 0.1 for _ in range(9)]  # type: ignore[assignment]
     report = lost(net)
     assert (report.findings, [unsure.where for unsure in report.unsure]) == ((), ["x"])
+
+
+class Mixin:
+    """What a class takes beside nn.Module."""
+
+    gains = [nn.Parameter(torch.ones(2))]  # noqa: RUF012 - the mistake that is looked for
+
+
+class Mixed(Net, Mixin):
+    """A module with an attribute of a class that is none."""
+
+
+def test_attributes_of_a_class_are_told_with_what_to_do() -> None:
+    [finding] = lost(nn.Sequential(Mixed(), Mixed())).findings
+    assert (finding.where, finding.evidence["values"]) == ("0.gains", 2)
 
 
 def test_what_was_made_of_a_parameter_that_is_told_is_no_second_one() -> None:

@@ -158,6 +158,13 @@ def test_an_adapter_at_its_start_is_no_warning() -> None:
 
 # mode-mix
 
+
+def one_layer() -> nn.Module:
+    net = nn.GRU(2, 2)
+    net.dropout = 0.1  # as its constructor sets it, with a warning
+    return net
+
+
 MODES: list[tuple[str, Callable[[], nn.Module], bool]] = [
     ("batch norm", lambda: nn.BatchNorm2d(2), True),
     ("instance norm", lambda: nn.InstanceNorm1d(2, track_running_stats=True), True),
@@ -172,6 +179,7 @@ MODES: list[tuple[str, Callable[[], nn.Module], bool]] = [
     ("random slopes", lambda: nn.RReLU(), True),
     ("recurrent", lambda: nn.GRU(2, 2, 2, dropout=0.1), True),
     ("recurrent without dropout", lambda: nn.GRU(2, 2, 2), False),
+    ("recurrent of one layer", one_layer, False),
     ("attention", lambda: nn.MultiheadAttention(2, 1, dropout=0.1), True),
     ("attention without dropout", lambda: nn.MultiheadAttention(2, 1), False),
     ("linear", lambda: nn.Linear(2, 2), False),

@@ -139,7 +139,7 @@ class Walk:
                 yield Stray(path, name, name, buffer, "module", "buffer")
         for kind in type(module).__mro__:
             if kind is self._torch.nn.Module:
-                return
+                continue
             for name, value in list(type.__dict__["__dict__"].__get__(kind).items()):
                 if is_a(value, self._torch.Tensor) or is_a(value, self._torch.nn.Module) or (
                     issubclass(type(value), (dict, *_CONTAINERS))

@@ -24,16 +24,19 @@ def lost_parameter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsur
     used = None if subject.loss is None else leaves(subject.loss)
     told: set[int] = set()
     groups: dict[tuple[str, str], list[Stray]] = {}
+    doubtful: set[str] = set()
     for stray in walk.strays():
         if stray.sort == "made":
             told |= set(leaves(stray.thing).tensors)
-            yield Unsure(
-                _path(stray),
-                "it was computed from a tensor that requires a gradient: a parameter that was "
-                "lost, or a value that is kept",
-            )
+            doubtful.add(_path(stray))
         else:
             groups.setdefault((stray.holder, stray.attribute), []).append(stray)
+    for place in sorted(doubtful):
+        yield Unsure(
+            place,
+            "it was computed from a tensor that requires a gradient: a parameter that was lost, "
+            "or a value that is kept",
+        )
     for group in groups.values():
         tensors = walk.tensors_of(group)
         told |= {id(tensor) for tensor in tensors}

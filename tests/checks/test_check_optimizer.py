@@ -215,11 +215,17 @@ class RelativeBias(nn.Module):
         super().__init__()
         self.relative_position_bias_table = nn.Parameter(torch.zeros(9, 2))
         self.scale = nn.Parameter(torch.ones(3))
+        self.position_bias = nn.Parameter(torch.zeros(4, 4))
+
+
+class NormalisedLinear(nn.Linear):
+    """A layer whose class sounds like a normalisation, and whose weight is a matrix."""
 
 
 def test_scales_and_biases_are_counted_by_group() -> None:
     net = nn.Sequential(nn.Conv1d(2, 2, 1), nn.BatchNorm1d(2), nn.LayerNorm([2, 3]), nn.GRU(3, 3),
-                        nn.RMSNorm(3), RelativeBias(), nn.MultiheadAttention(4, 1))  # fmt: skip
+                        nn.RMSNorm(3), RelativeBias(), nn.MultiheadAttention(4, 1),
+                        NormalisedLinear(2, 2, bias=False))  # fmt: skip
     net[2].bias.requires_grad_(False)
     norms = [*net[1].parameters(), net[2].weight, net[2].bias, *net[4].parameters()]
     rest = [p for p in net.parameters() if not any(p is one for one in norms)]

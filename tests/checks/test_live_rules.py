@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import broken_modules
 import pytest
 import torch
 from broken_modules import LIVE, PAIRS, Case, Net, sgd, stepped
@@ -29,8 +31,16 @@ def test_each_mistake_is_found_and_its_twin_is_not(
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(PAIRS) >= 20
+    assert len(PAIRS) >= 40
     assert {rule for _, rule, _, _, _ in PAIRS} == set(LIVE)
+    assert len({name for name, *_ in PAIRS}) == len(PAIRS)
+
+
+def test_each_says_where_people_report_it() -> None:
+    lines = Path(broken_modules.__file__).read_text("utf-8").splitlines()
+    starts = [at for at, line in enumerate(lines) if line.startswith("@pair(")]
+    assert len(starts) == len(PAIRS)
+    assert [lines[at] for at in starts if not lines[at - 1].startswith("# https://")] == []
 
 
 def test_what_is_lost_is_counted() -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from weigh._errors import UsageError
 from weigh._record import record
-from weigh._sources.torch_values import undisturbed
 
 if TYPE_CHECKING:
     from weigh._checks.finding import Finding, Unsure
@@ -27,6 +26,8 @@ def untouched(check: Check) -> Check:
 
     @functools.wraps(check)
     def look(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
+        from weigh._sources.torch_values import undisturbed  # only live modules need it
+
         # All at once: whoever takes one finding after the other keeps the modes that are set.
         with undisturbed():
             found = list(check(subject, limits))
@@ -186,6 +187,8 @@ def check_live(optimizer: Any = None, loss: Any = None) -> None:
     Raises:
         UsageError: it is none.
     """
+    from weigh._sources.torch_values import undisturbed  # only live modules need it
+
     if optimizer is not None and optimizers_of(optimizer) is None:
         raise UsageError(
             "an optimizer has param_groups, as those of torch.optim have",

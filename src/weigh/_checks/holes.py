@@ -47,16 +47,19 @@ def _live(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     names = {id(p): name for name, p in subject.module.named_parameters()}
     rows: dict[str, _State | None] = {}
     fits = False
-    for group in subject.optimizer.param_groups:
-        for parameter in group["params"]:
-            kept = subject.optimizer.state.get(parameter)
-            if not kept and not parameter.requires_grad:
-                continue
-            state = _live_state(kept) if kept else None
-            fits = fits or (state is not None and tuple(parameter.shape) in state.shapes)
-            name = names.get(id(parameter))
-            if name is not None:
-                rows[name] = state
+    given = subject.optimizer
+    for one in given if isinstance(given, list | tuple) else [given]:
+        kept_by_one = getattr(one, "state", {})
+        for group in one.param_groups:
+            for parameter in group["params"]:
+                kept = kept_by_one.get(parameter)
+                if not kept and not parameter.requires_grad:
+                    continue
+                state = _live_state(kept) if kept else None
+                fits = fits or (state is not None and tuple(parameter.shape) in state.shapes)
+                name = names.get(id(parameter))
+                if name is not None:
+                    rows[name] = state or rows.get(name)
     # Some keep the state of all with one parameter (L-BFGS), of no parameter's shape.
     if fits:
         yield from _told(rows, limits)

@@ -89,6 +89,8 @@ def stale_buffer(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]
                 evidence,
                 severity="info",
                 do="It matters only with momentum=None: then the next batch replaces them.",
+                why="The count was lost or never kept, as in files that were converted; in eval "
+                "mode the layer works.",
             )
 
 

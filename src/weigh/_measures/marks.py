@@ -141,7 +141,8 @@ def _off_angle(pairs: Array) -> Array:
     steps = 2.0 ** _PRECISION[pairs.dtype.name]
     wide: Any = np.float64 if kind is np.float32 else np.longdouble
     turn = wide(2) * wide(np.arccos(wide(-1)))
-    angle = np.arctan2(pairs[:, 1].astype(wide), pairs[:, 0].astype(wide)) % turn
+    with np.errstate(invalid="ignore"):  # NaN that signals, and infinities, stay without an angle
+        angle = np.arctan2(pairs[:, 1].astype(wide), pairs[:, 0].astype(wide)) % turn
     nearest = np.rint(angle / turn * steps)
     best = np.full(angle.shape, np.inf, wide)
     for step in (-1, 0, 1):

@@ -220,3 +220,17 @@ def test_odd_tensors_are_passed_over() -> None:
     with torch.device("meta"):
         assert check(nn.Linear(3, 4)).findings == ()
     assert check(nn.LazyLinear(4)).findings == ()
+
+
+@pytest.mark.parametrize(("rows", "width", "met"), [(1000, 64, 300), (5000, 20, 100), (32, 16, 1)])
+def test_a_table_of_which_a_part_was_trained_is_not_called_untrained(
+    rows: int, width: int, met: int
+) -> None:
+    torch.manual_seed(0)
+    table = nn.Embedding(rows, width)
+    assert [one.severity for one in check(beside_a_trained_one(table)).findings] == ["warning"]
+    with torch.no_grad():
+        table.weight[torch.randperm(rows)[:met]] += 1e-3
+    report = check(beside_a_trained_one(table))
+    assert not report.findings
+    assert not report.unsure

@@ -132,6 +132,7 @@ class _Look:
         self._subject, self._tensor, self._found = subject, tensor, found
         self._random, self._limits = random, limits
         self._count = found.count
+        self._in_part = False  # whether some values are a generator's and others were changed
         self._rounding = max(_FLOATS[tensor.dtype.name], _held_rounding(found))
         # A float32 that holds narrower numbers was rounded since it was drawn.
         self._exact = self._rounding == _FLOATS[tensor.dtype.name] and found.dtype in (
@@ -144,6 +145,8 @@ class _Look:
         changed = False
         if self._exact:
             bits, start = self._marks(likely)
+            if self._in_part:
+                return _MOVED
             if bits >= self._limits["bits"] + log2(len(self._random) + 1):
                 return Verdict("start", "marks", start, bits=bits, tests=len(self._random) + 1)
             changed = bits < 0
@@ -238,7 +241,8 @@ class _Look:
                 for part, tail in sample(self._tensor, most):
                     seen += look(part, tail)
                 bits = seen.bits
-                if bits <= 0 or seen.values >= self._count or self._count <= most:
+                self._in_part = bits > 0 and seen.broken
+                if bits <= 0 or seen.broken or seen.values >= self._count or self._count <= most:
                     break
             return bits
         except WeighError:

@@ -234,3 +234,12 @@ def test_a_table_of_which_a_part_was_trained_is_not_called_untrained(
     report = check(beside_a_trained_one(table))
     assert not report.findings
     assert not report.unsure
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Conv2d(8, 16, 3), lambda: nn.Embedding(60, 32)])
+def test_a_layer_made_wider_after_it_was_drawn_is_found(make: Callable[[], Module]) -> None:
+    net = beside_a_trained_one(make()).double()
+    assert places(net) == ["fresh"]
+    with torch.no_grad():
+        next(net["fresh"].parameters()).mul_(1.001)
+    assert not places(net)

@@ -221,3 +221,13 @@ def test_a_count_of_batches_that_was_lost_is_told_with_a_reason_of_its_own() -> 
     [finding] = check(norm, "stale-buffer")
     assert finding.severity == "info"
     assert "does not normalise" not in finding.why
+
+
+def test_a_count_of_batches_that_is_no_number() -> None:
+    state = {"bn.running_mean": np.full(3, 2.0), "bn.running_var": np.full(3, 2.0)}
+    for odd in (np.nan, np.inf):
+        assert not check(state | {"bn.num_batches_tracked": np.array(odd)}, "stale-buffer").findings
+
+
+def test_a_lazy_normalisation_has_no_statistics_yet() -> None:
+    assert not check(nn.LazyBatchNorm1d(), "stale-buffer").findings

@@ -243,3 +243,8 @@ def test_a_layer_made_wider_after_it_was_drawn_is_found(make: Callable[[], Modul
     with torch.no_grad():
         next(net["fresh"].parameters()).mul_(1.001)
     assert not places(net)
+
+
+def test_a_single_fresh_layer_is_no_alarm() -> None:
+    [finding] = check(nn.Linear(20, 30))
+    assert (finding.where, finding.severity) == ("", "info")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weigh._checks.finding import Finding, Unsure
+from weigh._checks.live_walk import parameters
 from weigh._checks.rule import Limits
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
@@ -44,7 +45,7 @@ def optimizer_hole(subject: Subject, limits: Limits) -> Iterator[Finding | Unsur
 
 def _live(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Hold a live optimizer's state against the parameters that it was given."""
-    names = {id(p): name for name, p in subject.module.named_parameters()}
+    names = {id(one.tensor): one.name for one in parameters(subject.module)}
     rows: dict[str, _State | None] = {}
     fits = False
     given = subject.optimizer

@@ -45,8 +45,13 @@ def own(module: Any) -> dict[str, Any]:
 
 def table(module: Any, name: str) -> Mapping[str, Any]:
     """Give a module's table of ``_modules``, ``_parameters`` or ``_buffers``."""
-    found = own(module).get(name)
-    return found if isinstance(found, dict) else {}
+    inner = own(module).get("_actual_script_module")  # of a traced one
+    found = own(module if inner is None else inner).get(name)
+    if isinstance(found, dict):
+        return found
+    # A scripted module keeps them in C++, behind tables of PyTorch's own.
+    scripted = str(type(found).__module__).startswith("torch.jit.")
+    return dict(found.items()) if scripted and found is not None else {}
 
 
 def modules(root: Any) -> Iterator[tuple[str, Any]]:

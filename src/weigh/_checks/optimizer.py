@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +37,9 @@ def not_optimized(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure
     if missing and len(missing) == len(learning):
         yield Finding(
             "",
-            f"none of its {len(learning):,} parameters is in the optimizer",
+            f"none of its {len(learning):,} parameters is in the optimizer"
+            if len(learning) > 1
+            else "its only parameter is not in the optimizer",
             numbers(missing),
             do="Make the optimizer from this very network, after it was moved and changed.",
         )
@@ -80,7 +83,7 @@ def optimized_twice(subject: Subject, limits: Limits) -> Iterator[Finding | Unsu
     places: dict[Any, list[tuple[int, str]]] = {}
     for tensor in _tensors(subject):
         met[id(tensor)] = met.get(id(tensor), 0) + 1
-        if met[id(tensor)] == 1 and tensor.numel() and not tensor.is_meta:
+        if met[id(tensor)] == 1 and _has_memory(tensor):
             key = (str(tensor.device), tensor.untyped_storage().data_ptr(), tensor.storage_offset())
             places.setdefault(key, []).append((id(tensor), names.get(id(tensor), "")))
     for identity, times in met.items():
@@ -100,12 +103,24 @@ def optimized_twice(subject: Subject, limits: Limits) -> Iterator[Finding | Unsu
             )
 
 
+def _has_memory(tensor: Any) -> bool:
+    """Whether a tensor has a place in memory: a lazy, an empty or a sparse one has none."""
+    if _lazy(tensor) or tensor.is_meta or tensor.layout is not sys.modules["torch"].strided:
+        return False
+    return bool(tensor.numel())
+
+
+def _lazy(tensor: Any) -> bool:
+    """Whether a tensor has no shape before its layer's first input."""
+    return isinstance(tensor, sys.modules["torch"].nn.parameter.UninitializedTensorMixin)
+
+
 def optimizer_has_stranger(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find tensors in the optimizer that the module does not hold."""
     held = parameters(subject.module)
     own = {id(one.tensor) for one in held}
     known = {id(tensor): tensor for tensor in _tensors(subject)}
-    strangers = [tensor for identity, tensor in known.items() if identity not in own]
+    strangers = [tensor for key, tensor in known.items() if key not in own and not _lazy(tensor)]
     if not strangers:
         return
     missing = [one for one in held if one.learns and id(one.tensor) not in known]

@@ -135,6 +135,14 @@ def _advice(stray: _Stray, *, modules_held: bool) -> str:
     return f"Make it an attribute of the module itself, or register it (nn.{kind}List)."
 
 
+def _is(thing: Any, *kinds: Any) -> bool:
+    """Whether a thing is of a class by its type: ``isinstance`` asks its ``__class__`` too.
+
+    That of a proxy is the user's code, which may load what it stands for, or fail.
+    """
+    return issubclass(type(thing), kinds)
+
+
 class _Walk:
     """A walk through the attributes of all registered modules."""
 
@@ -161,6 +169,8 @@ class _Walk:
     def strays(self) -> Iterator[_Stray]:
         """Give everything that is lost, each once."""
         for path, module in self._modules.items():
+            if isinstance(module, self._torch.jit.ScriptModule):
+                continue  # its attributes are PyTorch's own
             for name, value in list(own(module).items()):
                 if name not in self._internal:
                     yield from self._from(path, name, value)
@@ -181,16 +191,16 @@ class _Walk:
         queue = deque([(value, attribute, "module", 0)])
         while queue:
             thing, place, kept_in, depth = queue.popleft()
-            if isinstance(thing, _PLAIN) or id(thing) in self._met:
+            if _is(thing, _PLAIN) or id(thing) in self._met:
                 continue
             if len(self._met) >= self.most:
                 self.stopped = True
                 return
             self._met.add(id(thing))
-            if isinstance(thing, self._torch.Tensor):
+            if _is(thing, self._torch.Tensor):
                 if self._is_lost(thing):
                     yield _Stray(path, attribute, place, thing, kept_in)
-            elif isinstance(thing, self._torch.nn.Module):
+            elif _is(thing, self._torch.nn.Module):
                 if id(thing) not in self._known and self._is_lost_module(thing):
                     yield _Stray(path, attribute, place, thing, kept_in)
             elif depth < self._depth:
@@ -228,26 +238,26 @@ class _Walk:
 
     def _inside(self, thing: Any) -> Iterator[tuple[Any, str, str]]:
         """Give what a container, a function or a plain object holds, and how it is reached."""
-        if isinstance(thing, dict):
+        if _is(thing, dict):
             for key, value in list(dict.items(thing)):
                 yield value, f"[{key!r}]" if isinstance(key, str | int) else "[...]", "dict"
-        elif isinstance(thing, list | tuple | set | frozenset | deque):
+        elif _is(thing, list, tuple, set, frozenset, deque):
             kinds: tuple[Any, ...] = (list, tuple, set, frozenset, deque)
-            base = next(kind for kind in kinds if isinstance(thing, kind))
+            base = next(kind for kind in kinds if _is(thing, kind))
             for at, value in enumerate(base.__iter__(thing)):
                 yield value, f"[{at}]", base.__name__
-        elif isinstance(thing, functools.partial):
+        elif _is(thing, functools.partial):
             yield thing.func, ".func", "partial"
             yield from ((one, f".args[{at}]", "partial") for at, one in enumerate(thing.args))
             yield from (
                 (one, f".keywords[{key!r}]", "partial") for key, one in thing.keywords.items()
             )
-        elif isinstance(thing, types.MethodType):
+        elif _is(thing, types.MethodType):
             yield thing.__self__, ".__self__", "method"
             yield thing.__func__, ".__func__", "method"
-        elif isinstance(thing, types.FunctionType):
+        elif _is(thing, types.FunctionType):
             yield from self._in_function(thing)
-        elif not isinstance(thing, self._skipped) and self._is_plain_object(thing):
+        elif not _is(thing, self._skipped) and self._is_plain_object(thing):
             attributes = object.__getattribute__(thing, "__dict__")
             for name, value in list(attributes.items()):
                 yield value, f".{name}", type(thing).__name__

@@ -145,3 +145,10 @@ def test_an_outlier_of_complex_numbers_has_no_place() -> None:
     [finding] = weigh.check({"w": made}, select=["outlier"]).findings
     assert finding.evidence["value"] == 5000
     assert finding.evidence["position"] is None
+
+
+def test_a_few_equal_values_are_chance() -> None:
+    layer = nn.Linear(4, 2)
+    with torch.no_grad():
+        layer.bias.fill_(-0.001)  # as a first step of Adam leaves it
+    assert not weigh.check(layer, select=["constant"]).findings

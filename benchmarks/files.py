@@ -26,6 +26,7 @@ MADE = (
     "many-*MB.*",
     "embedding-*MB.*",
     "weights-*MB.*",
+    "trained-*MB.*",
     "part-*",
     "shards-*MB/*",
     "shards-*MB",
@@ -87,6 +88,12 @@ def weights(folder: Path, kind: str, size: int, end: str = "safetensors") -> Pat
     return path
 
 
+def trained(folder: Path, kind: str, size: int) -> Path:
+    """Make ``size`` MB of weights of which no two are equal, and no two rows equally large."""
+    (path,) = _made([folder / f"trained-{size}MB.{kind}.safetensors"], [size])
+    return path
+
+
 def settle(path: Path) -> None:
     """Bring a file's pages into memory the way a first reading from the disk does.
 
@@ -135,6 +142,8 @@ def _make(path: Path, size: float) -> None:
     elif path.name.startswith("weights"):
         _, kind, *end = path.name.split(".")
         tensors = _weights(kind, size, 1 if end[0] == "one" else 16)
+    elif path.name.startswith("trained"):
+        tensors = _trained(path.name.split(".")[1], size)
     else:
         tensors = _many(size)
     other = next((end for end in MAKERS if path.as_posix().endswith(end)), None)
@@ -221,6 +230,19 @@ def _weights(kind: str, size: float, many: int) -> dict[str, torch.Tensor]:
     block = torch.randn(rows, 4096) * scale
     signs = [-1 if i % 2 else 1 for i in range(many)]
     return {f"layers.{i}.fc.weight": (block * sign).to(dtype) for i, sign in enumerate(signs)}
+
+
+def _trained(kind: str, size: float) -> dict[str, torch.Tensor]:
+    """Make matrices whose rows are of unequal size, as training makes them."""
+    import torch
+
+    dtype = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[kind]
+    rows = max(1, round(size * 1e6 / 16 / dtype.itemsize / 4096))
+    made = {}
+    for i in range(16):
+        scale = 0.02 * torch.exp(0.3 * torch.randn(rows, 1))
+        made[f"layers.{i}.fc.weight"] = (torch.randn(rows, 4096) * scale).to(dtype)
+    return made
 
 
 def _many(size: float) -> dict[str, torch.Tensor]:

@@ -165,7 +165,7 @@ def stats(settings: Settings) -> Iterator[Row]:
 def check(settings: Settings) -> Iterator[Row]:
     """All rules on a file against its statistics alone: both read every value once."""
     for kind in ("bf16", "f16", "f32"):
-        path = files.weights(settings.cache, kind, settings.size)
+        path = files.trained(settings.cache, kind, settings.size)
         yield from _rows(
             "check",
             f"weigh check, {kind}",

@@ -56,6 +56,7 @@ def test_every_comparison_is_made(rows: list[dict[str, object]]) -> None:
         "live",
         "places",
         "stats",
+        "check",
     }
     networks = ["MLP of 1000 layers, on meta", "nn.Transformer()", "the article's network"]
     assert [(row["name"], row["against"]) for row in rows if row["group"] == "live"] == [

@@ -12,8 +12,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from weigh._errors import UnsupportedError, UsageError
-from weigh._record import changed, record
+from weigh._entry_points import added as added_to
+from weigh._errors import UnsupportedError
+from weigh._record import record
 
 GROUP = "weigh.formats"
 """The group of entry points by which other packages add formats."""
@@ -248,30 +249,7 @@ def added() -> tuple[tuple[Format, ...], tuple[str, ...]]:
     Raises:
         UsageError: two formats have one name.
     """
-    from importlib.metadata import entry_points  # slow to import, and seldom needed
-
-    rows: list[Format] = []
-    broken: list[str] = []
-    taken = {row.name: row.origin for row in FORMATS}
-    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
-        package = point.dist.name if point.dist else point.value
-        try:
-            row = point.load()
-        except Exception as error:  # another package's code, which may raise anything
-            broken.append(f"{point.name} of {package} ({type(error).__name__}: {error})")
-            continue
-        if not isinstance(row, Format):
-            broken.append(f"{point.name} of {package} (not a Format)")
-            continue
-        if row.name in taken:
-            raise UsageError(
-                f"two formats are called {row.name!r}",
-                seen=f"one of {taken[row.name]} and one of {package}",
-                do="Uninstall one of the two packages.",
-            )
-        taken[row.name] = package
-        rows.append(changed(row, origin=package))
-    return tuple(rows), tuple(broken)
+    return added_to(GROUP, Format, "format", FORMATS)
 
 
 def every_format() -> tuple[Format, ...]:

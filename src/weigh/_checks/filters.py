@@ -13,7 +13,7 @@ from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.starts import constants
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
-from weigh._measures.channels import OUTPUTS, channel_axis, input_squares
+from weigh._measures.channels import OUTPUTS, channel_axis, input_squares, median
 from weigh._model import Tensor
 from weigh._pattern import pattern
 
@@ -89,7 +89,7 @@ def _reference(norms: Array) -> float:
     if not len(finite):
         return 0.0
     there = finite[finite > 1e-6 * finite.max()]
-    return float(np.median(there)) if len(there) else 0.0
+    return median(there) if len(there) else 0.0
 
 
 def _noun(tensor: Tensor) -> str:
@@ -114,7 +114,7 @@ def _confirmed(
     return dead, {
         "norm": layer.path,
         "running_var": [float(x) for x in seen[dead][:_LISTED]],
-        "median_running_var": float(np.median(seen)),
+        "median_running_var": median(seen),
     }
 
 

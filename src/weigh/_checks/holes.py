@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weigh._checks.finding import Finding, Unsure
-from weigh._checks.live_walk import parameters
+from weigh._checks.live_walk import optimizers_of, parameters, stepped
 from weigh._checks.rule import Limits
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
@@ -48,19 +48,17 @@ def _live(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     names = {id(one.tensor): one.name for one in parameters(subject.module)}
     rows: dict[str, _State | None] = {}
     fits = False
-    given = subject.optimizer
-    for one in given if isinstance(given, list | tuple) else [given]:
-        kept_by_one = getattr(one, "state", {})
-        for group in one.param_groups:
-            for parameter in group["params"]:
-                kept = kept_by_one.get(parameter)
-                if not kept and not parameter.requires_grad:
-                    continue
-                state = _live_state(kept) if kept else None
-                fits = fits or (state is not None and tuple(parameter.shape) in state.shapes)
-                name = names.get(id(parameter))
-                if name is not None:
-                    rows[name] = state or rows.get(name)
+    for optimizer in optimizers_of(subject.optimizer) or ():
+        all_kept = getattr(optimizer, "state", {})
+        for parameter in stepped(optimizer):
+            kept = all_kept.get(parameter)
+            if not kept and not parameter.requires_grad:
+                continue
+            state = _live_state(kept) if kept else None
+            fits = fits or (state is not None and tuple(parameter.shape) in state.shapes)
+            name = names.get(id(parameter))
+            if name is not None:
+                rows[name] = state
     # Some keep the state of all with one parameter (L-BFGS), of no parameter's shape.
     if fits:
         yield from _told(rows, limits)

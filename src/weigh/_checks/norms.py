@@ -9,6 +9,7 @@ from weigh._checks.finding import Finding, Unsure
 from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
+from weigh._measures.channels import median
 from weigh._model import Tensor
 
 _SCALES = ("weight", "gamma", "scale")
@@ -39,8 +40,8 @@ def zeroed_norm(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
             sizes = np.abs(scale.read().astype(np.float64)).reshape(-1)
         except WeighError:
             continue
-        median = float(np.median(sizes))
-        small = np.flatnonzero(sizes <= limits["ratio"] * median)
+        usual = median(sizes)
+        small = np.flatnonzero(sizes <= limits["ratio"] * usual)
         if len(small) * 2 >= len(sizes):
             if len(small):
                 yield Unsure(scale.name, "half of its scale or more is 0, as if it were pruned")
@@ -48,13 +49,13 @@ def zeroed_norm(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
         if len(small):
             yield Finding(
                 scale.name,
-                f"{len(small):,} of {len(sizes):,} scales are 0 beside a median of {median:.3g}",
+                f"{len(small):,} of {len(sizes):,} scales are 0 beside a median of {usual:.3g}",
                 {
                     "channels": small[:_LISTED].tolist(),
                     "count": len(small),
                     "of": len(sizes),
                     "largest": float(sizes[small].max()),
-                    "median": median,
+                    "median": usual,
                 },
             )
 
@@ -89,8 +90,7 @@ def stale_buffer(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]
                 evidence,
                 severity="info",
                 do="It matters only with momentum=None: then the next batch replaces them.",
-                why="The count was lost or never kept, as in files that were converted; in eval "
-                "mode the layer works.",
+                why="The counter was not carried over with the statistics.",
             )
 
 

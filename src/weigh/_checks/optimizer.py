@@ -6,164 +6,206 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from weigh._checks.finding import Finding, Unsure
+from weigh._checks.finding import Finding, Severity, Unsure
 from weigh._checks.live_walk import (
     Held,
+    count_of,
     grouped,
     groups_of,
+    is_a,
     is_norm,
     modules,
     numbers,
+    optimizers_of,
     parameters,
     said,
+    shape_of,
+    stepped,
+    untouched,
 )
+from weigh._checks.masters import stands_for, strangers_of
 from weigh._checks.rule import Limits, Rule
 from weigh._checks.subject import Subject
 
 _NAMED = 20
 
 
-def _tensors(subject: Subject) -> list[Any]:
-    """List what the optimizer steps, as often as it has it."""
-    return [tensor for group in groups_of(subject.optimizer) or () for tensor in group["params"]]
-
-
+@untouched
 def not_optimized(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find parameters that require a gradient and that the optimizer does not have."""
     held = parameters(subject.module)
-    known = {id(tensor) for tensor in _tensors(subject)}
+    known = {id(tensor) for tensor in stepped(subject.optimizer)}
     learning = [one for one in held if one.learns]
     missing = [one for one in learning if id(one.tensor) not in known]
-    if missing and len(missing) == len(learning):
+    copies = stands_for(strangers_of(subject), missing) if missing else ""
+    if copies:
+        yield Unsure("", f"the optimizer has other tensors, which may be {copies}")
+    elif missing and len(missing) == len(learning):
+        several = len(learning) > 1
         yield Finding(
             "",
             f"none of its {len(learning):,} parameters is in the optimizer"
-            if len(learning) > 1
+            if several
             else "its only parameter is not in the optimizer",
             numbers(missing),
             do="Make the optimizer from this very network, after it was moved and changed.",
         )
-        return
-    for where, group in grouped(held, missing):
-        verb = "is" if len(group) == 1 else "are"
-        yield Finding(where, f"{said(group)} {verb} in no group of the optimizer", numbers(group))
+    else:
+        for where, group in grouped(held, missing):
+            message = f"{said(group, 'are')} in no group of the optimizer"
+            yield Finding(where, message, numbers(group))
 
 
+@untouched
 def optimized_but_frozen(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find parameters that the optimizer has and that do not require a gradient."""
     held = parameters(subject.module)
-    known = {id(tensor) for tensor in _tensors(subject)}
+    known = {id(tensor) for tensor in stepped(subject.optimizer)}
     still = [one for one in held if not one.learns and id(one.tensor) in known]
-    with_grad = [one for one in still if one.tensor.grad is not None]
+    with_grad = [one for one in still if one.tensor.is_leaf and one.tensor.grad is not None]
     for where, group in grouped(held, with_grad):
         yield Finding(
             where,
-            f"{said(group)} {_is(group)} frozen, but the optimizer steps by a gradient from before",
+            f"{said(group, 'are')} frozen, but the optimizer steps by a gradient from before",
             numbers(group) | {"gradient": True},
             severity="warning",
             do="Set its .grad to None, or leave it out of the optimizer.",
         )
-    rest = [one for one in still if one.tensor.grad is None]
+    moved = {id(one.tensor) for one in with_grad}
+    rest = [one for one in still if id(one.tensor) not in moved]
     for where, group in grouped(held, rest):
         yield Finding(
             where,
-            f"{said(group)} {_is(group)} in the optimizer, but frozen",
+            f"{said(group, 'are')} in the optimizer, but frozen",
             numbers(group) | {"gradient": False},
         )
 
 
-def _is(group: list[Held]) -> str:
-    return "is" if len(group) == 1 else "are"
-
-
+@untouched
 def optimized_twice(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find tensors that the optimizer steps more than once."""
     names = {id(one.tensor): one.name for one in parameters(subject.module)}
-    met: dict[int, int] = {}
-    places: dict[Any, list[tuple[int, str]]] = {}
-    for tensor in _tensors(subject):
-        met[id(tensor)] = met.get(id(tensor), 0) + 1
-        if met[id(tensor)] == 1 and _has_memory(tensor):
-            key = (str(tensor.device), tensor.untyped_storage().data_ptr(), tensor.storage_offset())
-            places.setdefault(key, []).append((id(tensor), names.get(id(tensor), "")))
-    for identity, times in met.items():
-        if times > 1:
-            yield Finding(
-                names.get(identity, ""),
-                f"the optimizer has it {times} times and steps it so often",
-                {"times": times},
-            )
-    for same in places.values():
-        if len(same) > 1:
-            shown = " and ".join(name or "a tensor from elsewhere" for _, name in same)
-            yield Finding(
-                same[0][1],
-                f"the optimizer steps the same memory as {len(same)} tensors: {shown}",
-                {"times": len(same), "names": [name for _, name in same]},
-            )
+    tensors: dict[int, Any] = {}
+    within: set[int] = set()
+    times: dict[int, int] = {}
+    for optimizer in optimizers_of(subject.optimizer) or ():
+        mine: set[int] = set()
+        for tensor in stepped(optimizer):
+            key = id(tensor)
+            within |= {key} if key in mine else set()
+            mine.add(key)
+            tensors[key] = tensor
+            times[key] = times.get(key, 0) + 1
+    for key, count in times.items():
+        if count < 2:
+            continue
+        # Two optimizers may share a parameter on purpose, such as those of an actor and a critic.
+        severity: Severity | None = None if key in within else "warning"
+        holder = "the optimizer has" if key in within else "several optimizers have"
+        yield Finding(
+            names.get(key, ""),
+            f"{holder} it {count} times and step{'s' if key in within else ''} it so often",
+            {"times": count, "shape": list(shape_of(tensors[key])), "names": []},
+            severity=severity,
+        )
+    for same in _overlapping(list(tensors.values())):
+        shown = [names.get(id(tensor), "") for tensor in same]
+        told = " and ".join(name or "a tensor from elsewhere" for name in shown[:4])
+        yield Finding(
+            shown[0],
+            f"the optimizer steps the same memory as {len(same)} tensors: {told}",
+            {"times": len(same), "shape": list(shape_of(same[0])), "names": shown[:_NAMED]},
+        )
 
 
-def _has_memory(tensor: Any) -> bool:
-    """Whether a tensor has a place in memory: a lazy, an empty or a sparse one has none."""
-    if _lazy(tensor) or tensor.is_meta or tensor.layout is not sys.modules["torch"].strided:
-        return False
-    return bool(tensor.numel())
+def _overlapping(tensors: list[Any]) -> list[list[Any]]:
+    """Group tensors whose values lie, in part or in whole, in the same memory."""
+    torch = sys.modules["torch"]
+    spans: dict[tuple[str, int], list[tuple[int, int, Any]]] = {}
+    for tensor in tensors:
+        plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)
+        if not plain or tensor.layout is not torch.strided or tensor.is_meta or not tensor.numel():
+            continue
+        if not tensor.is_contiguous():
+            continue  # columns of one matrix lie between each other and share nothing
+        start = tensor.storage_offset() * tensor.element_size()
+        key = (str(tensor.device), tensor.untyped_storage().data_ptr())
+        spans.setdefault(key, []).append(
+            (start, start + tensor.numel() * tensor.element_size(), tensor)
+        )
+    found: list[list[Any]] = []
+    for rows in spans.values():
+        rows.sort(key=lambda row: row[:2])
+        group, reach = [rows[0][2]], rows[0][1]
+        for start, stop, tensor in rows[1:]:
+            if start >= reach:
+                found.append(group)
+                group = []
+            group.append(tensor)
+            reach = max(reach, stop)
+        found.append(group)
+    return [group for group in found if len(group) > 1]
 
 
-def _lazy(tensor: Any) -> bool:
-    """Whether a tensor has no shape before its layer's first input."""
-    return isinstance(tensor, sys.modules["torch"].nn.parameter.UninitializedTensorMixin)
-
-
+@untouched
 def optimizer_has_stranger(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find tensors in the optimizer that the module does not hold."""
-    held = parameters(subject.module)
-    own = {id(one.tensor) for one in held}
-    known = {id(tensor): tensor for tensor in _tensors(subject)}
-    strangers = [tensor for key, tensor in known.items() if key not in own and not _lazy(tensor)]
+    strangers = strangers_of(subject)
     if not strangers:
         return
-    missing = [one for one in held if one.learns and id(one.tensor) not in known]
-    shapes = {tuple(one.tensor.shape) for one in missing if one.count}
-    replaced = [tensor for tensor in strangers if tuple(tensor.shape) in shapes]
-    count = sum(int(tensor.numel()) for tensor in strangers)
-    noun = "tensor" if len(strangers) == 1 else "tensors"
-    evidence = {
-        "count": len(strangers),
-        "values": count,
-        "shapes": [list(tensor.shape) for tensor in strangers[:_NAMED]],
-        "replaced": len(replaced),
-    }
-    what = f"it steps {len(strangers):,} {noun} ({count:,} values) that the module does not hold"
-    if replaced:
-        message = f"{what}, {len(replaced):,} of the shape of parameters that it lacks"
-        yield Finding("", message, evidence)
+    known = {id(tensor) for tensor in stepped(subject.optimizer)}
+    missing = [
+        one for one in parameters(subject.module) if one.learns and id(one.tensor) not in known
+    ]
+    copies = stands_for(strangers, missing)
+    if copies:
+        yield Unsure("", f"the optimizer has other tensors, which may be {copies}")
         return
+    shapes = {shape_of(one.tensor) for one in missing if one.count}
+    replaced = sum(shape_of(tensor) in shapes for tensor in strangers)
+    count = sum(map(count_of, strangers))
+    noun = "tensor" if len(strangers) == 1 else "tensors"
+    what = f"it steps {len(strangers):,} {noun} ({count:,} values) that the module does not hold"
+    if missing:
+        what += f" and lacks {len(missing):,} of the module's parameters"
+    if replaced:
+        what += f", {replaced:,} of the same shape"
+    severity: Severity = "error" if replaced else "warning" if missing else "info"
     yield Finding(
         "",
         what,
-        evidence,
-        severity="warning",
-        do="That is right if it trains another module too; else make the optimizer anew.",
+        {
+            "count": len(strangers),
+            "values": count,
+            "shapes": [list(shape_of(tensor)) for tensor in strangers[:_NAMED]],
+            "missing": len(missing),
+            "replaced": replaced,
+        },
+        severity,
+        # With nothing missing it is the optimizer of two networks, as a rule.
+        do="" if missing else "That is right if it trains another module too.",
     )
 
 
+@untouched
 def decayed_norm(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find weight decay on the scales of normalisations and on biases."""
     layers = dict(modules(subject.module))
-    by_identity = {id(one.tensor): one for one in parameters(subject.module)}
-    for at, group in enumerate(groups_of(subject.optimizer) or ()):
+    by_identity = {id(one.tensor): one for one in parameters(subject.module) if one.learns}
+    for at, group in enumerate(groups_of(subject.optimizer)):
         decay = group.get("weight_decay")
-        if not isinstance(decay, int | float) or not decay:
+        if type(decay) not in (int, float) or not decay:
             continue
         held = [by_identity[id(t)] for t in group["params"] if id(t) in by_identity]
-        norms = [one for one in held if is_norm(layers[one.layer])]
-        biases = [one for one in held if one not in norms and "bias" in one.name.rpartition(".")[2]]
+        norms = [one for one in held if _scales(one, layers[one.layer])]
+        named = {one.name for one in norms}
+        biases = [one for one in held if one.name not in named and _shifts(one)]
         if norms or biases:
             yield Finding(
                 "",
                 f"the weight decay of {decay:g} of group {at} also goes to {len(norms):,} "
-                f"parameters of normalisations and {len(biases):,} biases",
+                f"{'parameter' if len(norms) == 1 else 'parameters'} of normalisations and "
+                f"{len(biases):,} {'bias' if len(biases) == 1 else 'biases'}",
                 {
                     "group": at,
                     "weight_decay": decay,
@@ -172,6 +214,17 @@ def decayed_norm(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]
                     "names": [one.name for one in (*norms, *biases)[:_NAMED]],
                 },
             )
+
+
+def _scales(one: Held, layer: Any) -> bool:
+    """Whether a parameter is a normalisation's own."""
+    norm = sys.modules["torch"].nn.LayerNorm
+    return is_a(layer, norm) or (is_norm(layer) and one.tensor.dim() < 2)
+
+
+def _shifts(one: Held) -> bool:
+    name = one.name.rpartition(".")[2]
+    return one.tensor.dim() < 2 and (name.startswith("bias") or name.endswith("bias"))
 
 
 RULES: tuple[Rule, ...] = (

@@ -11,7 +11,7 @@ from weigh._checks.places import pieces
 from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
-from weigh._measures.channels import ROWS
+from weigh._measures.channels import ROWS, median
 from weigh._model import Tensor
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _by_norm(tensor: Tensor, squares: Array, limits: Limits) -> Finding | None:
     if group is None:
         if len(zero) < limits["rows"]:
             return None
-        rest = float(np.median(norms[there])) if len(there) else 0.0
+        rest = median(norms[there]) if len(there) else 0.0
         return Finding(
             tensor.name,
             f"{len(zero):,} of {len(norms):,} rows are 0{_in_runs(zero)}; the median norm of the "
@@ -94,7 +94,7 @@ def _by_norm(tensor: Tensor, squares: Array, limits: Limits) -> Finding | None:
         )
     rows = there[group]
     outside = np.delete(there, group)
-    norm, others = float(np.median(norms[rows])), float(np.median(norms[outside]))
+    norm, others = median(norms[rows]), median(norms[outside])
     if max(norm, others) < limits["apart"] * min(norm, others):
         return None
     return Finding(

@@ -18,9 +18,9 @@ from weigh._checks import (
     training,
 )
 from weigh._checks.rule import Rule
-from weigh._errors import UnknownNameError, UsageError
+from weigh._entry_points import added as added_to
+from weigh._errors import UnknownNameError
 from weigh._names import did_you_mean
-from weigh._record import changed
 
 GROUP = "weigh.rules"
 """The group of entry points by which other packages add rules."""
@@ -38,36 +38,10 @@ RULES: tuple[Rule, ...] = tuple(rule for family in _FAMILIES for rule in family.
 def added() -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     """Give the rules that installed packages add, and what is wrong with those that fail.
 
-    An entry point names a ``Rule``, or several in a tuple or a list.
-
     Raises:
         UsageError: two rules have one name.
     """
-    from importlib.metadata import entry_points  # slow to import
-
-    rows: list[Rule] = []
-    broken: list[str] = []
-    taken = {rule.name: rule.origin for rule in RULES}
-    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
-        package = point.dist.name if point.dist else point.value
-        try:
-            given = point.load()
-        except Exception as error:  # another package's code, which may raise anything
-            broken.append(f"{point.name} of {package} ({type(error).__name__}: {error})")
-            continue
-        for rule in given if isinstance(given, tuple | list) else (given,):
-            if not isinstance(rule, Rule):
-                broken.append(f"{point.name} of {package} (not a Rule)")
-                continue
-            if rule.name in taken:
-                raise UsageError(
-                    f"two rules are called {rule.name!r}",
-                    seen=f"one of {taken[rule.name]} and one of {package}",
-                    do="Uninstall one of the two packages.",
-                )
-            taken[rule.name] = package
-            rows.append(changed(rule, origin=package))
-    return tuple(rows), tuple(broken)
+    return added_to(GROUP, Rule, "rule", RULES)
 
 
 def every_rule() -> tuple[Rule, ...]:

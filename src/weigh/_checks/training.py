@@ -1,65 +1,63 @@
-"""Rules on a live module in training: what is frozen, gets no gradient, or is in another mode."""
+"""Rules on a live module in training: what is frozen, and what gets no gradient."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from weigh._checks.finding import Finding, Unsure
-from weigh._checks.live_walk import (
-    Held,
-    grouped,
-    leaves,
-    modules,
-    numbers,
-    own,
-    parameters,
-    said,
-    table,
-)
-from weigh._checks.rule import Limits, Rule
+from weigh._checks.graph import leaves
+from weigh._checks.live_walk import Held, grouped, numbers, parameters, said, untouched
+from weigh._checks.modes import mode_mix
+from weigh._checks.reparametrized import parametrization_left_on
+from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.subject import Subject
 
-_NAMED = 20
 
-
+@untouched
 def frozen(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find parameters that do not require a gradient."""
     held = parameters(subject.module)
     still = [one for one in held if not one.learns]
+    if not still:
+        return
     total = sum(one.count for one in held)
-    for where, group in grouped(held, still):
-        count = sum(one.count for one in group)
-        share = count / total if total else 0.0
-        what = "all parameters are" if len(group) == len(held) else f"{said(group)} is"
-        if len(group) > 1 and len(group) != len(held):
-            what = f"{said(group)} are"
+
+    def share(group: Sequence[Held]) -> float:
+        return sum(one.count for one in group) / total if total else 0.0
+
+    groups = grouped(held, still)
+    if len(groups) > limits["groups"]:
+        yield Finding(
+            "",
+            f"{len(still):,} of {len(held):,} parameters in {len(groups):,} layers are frozen, "
+            f"{share(still):.0%} of the values",
+            numbers(still) | {"share": share(still), "layers": [path for path, _ in groups[:20]]},
+        )
+        return
+    for where, group in groups:
+        what = "all parameters are" if len(group) == len(held) else said(group, "are")
         yield Finding(
             where,
-            f"{what} frozen, {share:.0%} of the network",
-            numbers(group) | {"share": share},
+            f"{what} frozen, {share(group):.0%} of the network",
+            numbers(group) | {"share": share(group)},
         )
 
 
+@untouched
 def no_gradient(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find parameters that a backward pass does not reach."""
     held = [one for one in parameters(subject.module) if one.learns]
-    if subject.loss is not None:
-        used = leaves(subject.loss)
-        unused = [one for one in held if id(one.tensor) not in used]
-        for where, group in grouped(held, unused):
-            yield Finding(
-                where,
-                f"the loss does not depend on {said(group)}",
-                numbers(group) | {"found": "graph"},
-            )
+    if not held:
         return
-    given = [one for one in held if one.tensor.grad is not None]
+    if subject.loss is not None:
+        yield from _in_graph(subject, held)
+        return
+    given = [one for one in held if _grad(one) is not None]
     if not given:
         yield Unsure("", "no backward pass was made, and no loss was given")
         return
-    unused = [one for one in held if one.tensor.grad is None]
+    unused = [one for one in held if _grad(one) is None]
     for where, group in grouped(held, unused):
         yield Finding(
             where,
@@ -76,96 +74,53 @@ def no_gradient(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
             f"the gradient of {said(group)} is 0 throughout",
             numbers(group) | {"found": "zero"},
             severity="info",
-            do="See whether units before or after it are dead, or this batch did not use it.",
+            do="See whether units are dead or a weight after it is still 0, or if this batch did "
+            "not use it.",
         )
 
 
+def _in_graph(subject: Subject, held: list[Held]) -> Iterator[Finding | Unsure]:
+    """Find parameters that a loss does not depend on."""
+    used = leaves(subject.loss)
+    unused = [one for one in held if id(one.tensor) not in used.tensors]
+    doubt = used.doubt
+    if any(type(one.tensor).__name__ == "DTensor" for one in unused):
+        doubt = "parameters are in shards, and the graph has what was gathered of them"
+    if unused and doubt:
+        yield Unsure("", f"{doubt}, so nobody can tell which parameters the loss depends on")
+        return
+    if len(unused) == len(held):
+        yield Finding(
+            "",
+            "the loss depends on none of its parameters",
+            numbers(unused) | {"found": "graph"},
+        )
+        return
+    for where, group in grouped(held, unused):
+        yield Finding(
+            where,
+            f"the loss does not depend on {said(group)}",
+            numbers(group) | {"found": "graph"},
+        )
+
+
+def _grad(one: Held) -> object:
+    # That of a tensor which was computed is not kept, and asking for it warns.
+    return one.tensor.grad if one.tensor.is_leaf else None
+
+
 def _is_zero(one: Held) -> bool:
+    torch = sys.modules["torch"]
     grad = one.tensor.grad
-    if grad.layout is not sys.modules["torch"].strided or not grad.numel() or grad.is_meta:
+    if type(grad) is not torch.Tensor or grad.layout is not torch.strided:
         return False
-    return not bool(grad.detach().count_nonzero())
-
-
-def mode_mix(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
-    """Find layers in another mode than the network, where the mode makes a difference."""
-    nn = sys.modules["torch"].nn
-    root = subject.module
-    training = bool(own(root).get("training"))
-    mixed: dict[tuple[str, bool], list[str]] = {}
-    for path, module in modules(root):
-        if bool(own(module).get("training")) == training:
-            continue
-        if isinstance(module, nn.modules.batchnorm._NormBase):
-            if (
-                own(module).get("track_running_stats")
-                and table(module, "_buffers").get("running_mean") is not None
-            ):
-                learns = any(
-                    p is not None and p.requires_grad for p in table(module, "_parameters").values()
-                )
-                mixed.setdefault(("norm", learns), []).append(path)
-        elif isinstance(module, nn.modules.dropout._DropoutNd) and own(module).get("p"):
-            mixed.setdefault(("dropout", True), []).append(path)
-    for (kind, learns), paths in mixed.items():
-        yield _mixed(kind, paths, training=training, learns=learns)
-
-
-def _mixed(kind: str, paths: list[str], *, training: bool, learns: bool) -> Finding:
-    many = len(paths) > 1
-    noun = ("normalisations" if many else "a normalisation") if kind == "norm" else (
-        "dropouts" if many else "a dropout"
-    )  # fmt: skip
-    count = f"{len(paths):,} " if many else ""
-    mode, other = ("eval", "training") if training else ("train", "eval")
-    effect = {
-        ("norm", True): "use old statistics and do not gather new ones",
-        ("norm", False): "change their statistics when the network is only used",
-        ("dropout", True): "drop nothing in training",
-        ("dropout", False): "drop values when the network is only used",
-    }[kind, training]
-    evidence = {"layers": paths[:_NAMED], "count": len(paths), "network": other, "mode": mode}
-    deliberate = kind == "norm" and training and not learns
-    return Finding(
-        paths[0] if len(paths) == 1 else "",
-        f"{count}{noun} in {mode} mode in a network that is in {other} mode: they {effect}",
-        evidence | {"frozen": not learns},
-        # To keep the statistics of frozen layers is what fine-tuning wants.
-        severity="info" if deliberate else None,
-    )
-
-
-def parametrization_left_on(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
-    """Find parametrizations, weight normalisations and pruning masks that are still on."""
-    for path, module in modules(subject.module):
-        for name, what, do in _reparametrized(module):
-            where = f"{path}.{name}" if path else name
-            yield Finding(where, f"it is computed by {what} at every use", {"by": what}, do=do)
-
-
-def _reparametrized(module: Any) -> Iterator[tuple[str, str, str]]:
-    found = table(module, "_modules").get("parametrizations")
-    if found is not None and type(module).__name__.startswith("Parametrized"):
-        for name, chain in table(found, "_modules").items():
-            kinds = [type(one).__name__.strip("_") for one in table(chain, "_modules").values()]
-            yield (
-                name,
-                f"the parametrization {' and '.join(kinds)}",
-                f"torch.nn.utils.parametrize.remove_parametrizations(layer, {name!r}).",
-            )
-    hooks = own(module).get("_forward_pre_hooks", {})
-    for hook in list(hooks.values()):
-        kind = type(hook).__name__
-        if not str(type(hook).__module__).startswith("torch.nn.utils."):
-            continue
-        attributes = object.__getattribute__(hook, "__dict__")
-        name = str(attributes.get("name", attributes.get("_tensor_name", "weight")))
-        if kind == "WeightNorm":
-            yield name, "weight_norm", "torch.nn.utils.remove_weight_norm(layer)."
-        elif kind == "SpectralNorm":
-            yield name, "spectral_norm", "torch.nn.utils.remove_spectral_norm(layer)."
-        elif "prune" in str(type(hook).__module__):
-            yield name, "a pruning mask", f"torch.nn.utils.prune.remove(layer, {name!r})."
+    if not grad.numel() or grad.is_meta:
+        return False
+    first = grad.detach()
+    while first.dim() > 1:
+        first = first[0]
+    # A few values tell of nearly all gradients that they are not 0.
+    return not bool(first.count_nonzero()) and not bool(grad.detach().count_nonzero())
 
 
 RULES: tuple[Rule, ...] = (
@@ -177,6 +132,7 @@ RULES: tuple[Rule, ...] = (
         needs=("module",),
         why="Training does not change them.",
         do="If that is not meant: parameter.requires_grad_(True).",
+        limits={"groups": Limit(8, "layers beyond which one finding tells of all")},
     ),
     Rule(
         "no-gradient",
@@ -202,5 +158,6 @@ RULES: tuple[Rule, ...] = (
         needs=("module",),
         why="It takes time at every use, and what is saved has other names.",
         do="Remove it before you export or publish the network.",
+        limits={"places": Limit(10, "weights of one kind beyond which one finding tells of all")},
     ),
 )

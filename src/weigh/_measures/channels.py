@@ -43,6 +43,15 @@ def channel_axis(tensor: Tensor) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
+def median(values: np.ndarray[Any, Any]) -> float:
+    """Give the median of some numbers; ``numpy.median`` would import NumPy's masked arrays."""
+    import numpy as np
+
+    half = len(values) // 2
+    around = np.partition(values, (half - 1, half) if half else half)
+    return float(around[half] if len(values) % 2 else (around[half - 1] + around[half]) / 2)
+
+
 class Squares:
     """The sums of squares of a tensor's channels, added up piece by piece.
 

@@ -289,7 +289,7 @@ def examine(
     given = [name for name, thing in module.items() if thing is not None]
     if given and network._live is None:
         raise UsageError(
-            f"a {given[0]} is looked at beside the live module that it belongs to",
+            f"{given[0]}= is looked at beside the live module that it belongs to",
             seen=f"a network of the format {network.format}",
         )
     if given:

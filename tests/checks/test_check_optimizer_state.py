@@ -256,3 +256,17 @@ def test_layers_that_are_called_state(tmp_path: Path) -> None:
     torch.save({"model": net, "optimizer": {"state": {"state.weight": moment}}}, path)
     (one,) = weigh.check(path, select=HOLE)
     assert one.where == "state.state.weight"
+
+
+def test_several_optimizers_are_looked_at_together() -> None:
+    net = Net()
+    both = [
+        torch.optim.Adam(net.first.parameters()),
+        torch.optim.Adam([*net.norm.parameters(), *net.last.parameters()]),
+    ]
+    for optimizer in both:
+        step(net, optimizer)
+    assert not weigh.check(net, optimizer=both, select=HOLE).findings
+    both.append(torch.optim.Adam(net.unused.parameters()))
+    found = weigh.check(net, optimizer=both, select=HOLE).findings
+    assert {one.where for one in found} == {"unused.weight", "unused.bias"}

@@ -189,3 +189,45 @@ def test_rows_of_zeros_and_tables_without_any() -> None:
     assert not check(nn.Embedding(400, 20), "untrained-rows").findings
     unit = table[:350] / np.linalg.norm(table[:350], axis=1, keepdims=True)
     assert not check({"emb.weight": unit}, "untrained-rows").findings
+
+
+def test_rows_that_a_lora_has_not_moved_are_not_dead() -> None:
+    weight = seeded().normal(size=(16, 4))
+    weight[[3, 8]] = 0
+    [finding] = check({"fc.lora_B.weight": weight}, "dead-filter")
+    assert (finding.severity, finding.evidence["channels"]) == ("info", [3, 8])
+    assert "dead" not in finding.message
+    assert check({"fc.weight": weight}, "dead-filter").worst == "warning"
+
+
+def test_what_overflowed_is_no_copy_and_warns_of_nothing() -> None:
+    weight = seeded().normal(size=(16, 3, 5, 5))
+    weight[2:6] = np.inf
+    weight[2, 0, 0, 0], weight[3, 0, 0, 0] = 1, 2
+    weight[4, 0, 0, 0], weight[5, 0, 0, 0] = 3, 4
+    assert not check({"conv.weight": weight}, "duplicate-filter", "dead-filter").findings
+
+
+def test_rows_of_any_bits_are_looked_at_without_a_warning() -> None:
+    rows = seeded().integers(0, 1 << 32, (64, 32), np.uint32).view(np.float32)
+    assert np.isnan(rows).any()
+    assert not check({"embed.weight": rows}, "untrained-rows").findings
+
+
+def test_a_count_of_batches_that_was_lost_is_told_with_a_reason_of_its_own() -> None:
+    norm = nn.BatchNorm1d(8)
+    norm.train()(torch.randn(64, 8) + 3)
+    norm.num_batches_tracked.zero_()
+    [finding] = check(norm, "stale-buffer")
+    assert finding.severity == "info"
+    assert "does not normalise" not in finding.why
+
+
+def test_a_count_of_batches_that_is_no_number() -> None:
+    state = {"bn.running_mean": np.full(3, 2.0), "bn.running_var": np.full(3, 2.0)}
+    for odd in (np.nan, np.inf):
+        assert not check(state | {"bn.num_batches_tracked": np.array(odd)}, "stale-buffer").findings
+
+
+def test_a_lazy_normalisation_has_no_statistics_yet() -> None:
+    assert not check(nn.LazyBatchNorm1d(), "stale-buffer").findings

@@ -250,3 +250,42 @@ def test_cycles_and_very_many_objects_come_to_an_end() -> None:
     config = {"lost-parameter": {"objects": 500}}
     report = weigh.check(net, select=["lost-parameter"], config=config)
     assert (report.findings, len(report.unsure)) == ((), 1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_or_traced_module_holds_what_it_holds() -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
+    for made in (torch.jit.script(net), torch.jit.trace(net, torch.ones(4, 3))):
+        optimizer = torch.optim.SGD(made.parameters(), 0.1)
+        made(torch.randn(4, 3)).square().sum().backward()
+        assert not check(Case(made, optimizer)).findings
+        half = torch.optim.SGD(list(made.parameters())[:2], 0.1)
+        assert [one.where for one in check(Case(made, half), "not-optimized")] == ["1"]
+        assert not check(Case(nn.Sequential(made)), "lost-parameter").findings
+
+
+def test_an_optimizer_of_lazy_and_sparse_parameters() -> None:
+    net = nn.Sequential(nn.LazyLinear(5), nn.LazyBatchNorm1d())
+    lazy = torch.optim.SGD(net.parameters(), 0.1)
+    assert not weigh.check(net, optimizer=lazy).findings
+    sparse = nn.ParameterList([nn.Parameter(torch.eye(4).to_sparse())])
+    given = torch.optim.SGD(sparse.parameters(), 0.1)
+    assert not check(Case(sparse, given), "optimized-twice").findings
+
+
+def test_no_code_of_the_users_is_called() -> None:
+    class Proxy:
+        @property
+        def __class__(self) -> type:
+            raise RuntimeError("nothing is bound")
+
+    class Own(Net):
+        def named_parameters(self, *args: Any, **options: Any) -> Any:
+            raise RuntimeError("of the user")
+
+        parameters = named_parameters
+
+    net = Own()
+    net.__dict__["proxy"] = [Proxy()]
+    optimizer = torch.optim.SGD(nn.Module.parameters(Net()), 0.1)
+    assert "lost-parameter" not in [one.rule for one in weigh.check(net, optimizer=optimizer)]

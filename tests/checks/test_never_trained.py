@@ -220,3 +220,31 @@ def test_odd_tensors_are_passed_over() -> None:
     with torch.device("meta"):
         assert check(nn.Linear(3, 4)).findings == ()
     assert check(nn.LazyLinear(4)).findings == ()
+
+
+@pytest.mark.parametrize(("rows", "width", "met"), [(1000, 64, 300), (5000, 20, 100), (32, 16, 1)])
+def test_a_table_of_which_a_part_was_trained_is_not_called_untrained(
+    rows: int, width: int, met: int
+) -> None:
+    torch.manual_seed(0)
+    table = nn.Embedding(rows, width)
+    assert [one.severity for one in check(beside_a_trained_one(table)).findings] == ["warning"]
+    with torch.no_grad():
+        table.weight[torch.randperm(rows)[:met]] += 1e-3
+    report = check(beside_a_trained_one(table))
+    assert not report.findings
+    assert not report.unsure
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Conv2d(8, 16, 3), lambda: nn.Embedding(60, 32)])
+def test_a_layer_made_wider_after_it_was_drawn_is_found(make: Callable[[], Module]) -> None:
+    net = beside_a_trained_one(make()).double()
+    assert places(net) == ["fresh"]
+    with torch.no_grad():
+        next(net["fresh"].parameters()).mul_(1.001)
+    assert not places(net)
+
+
+def test_a_single_fresh_layer_is_no_alarm() -> None:
+    [finding] = check(nn.Linear(20, 30))
+    assert (finding.where, finding.severity) == ("", "info")

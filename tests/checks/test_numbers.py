@@ -136,3 +136,19 @@ def test_rotary_frequencies_in_bfloat16() -> None:
 
     assert [finding.where for finding in check(Rotary(), "dtype-limit")] == ["inv_freq"]
     assert not check(Rotary().float(), "dtype-limit").findings
+
+
+def test_an_outlier_of_complex_numbers_has_no_place() -> None:
+    values = np.random.default_rng(0).normal(size=(2, 2000))
+    made = (values[0] + 1j * values[1]).astype(np.complex64)
+    made[7] = 3 + 5000j
+    [finding] = weigh.check({"w": made}, select=["outlier"]).findings
+    assert finding.evidence["value"] == 5000
+    assert finding.evidence["position"] is None
+
+
+def test_a_few_equal_values_are_chance() -> None:
+    layer = nn.Linear(4, 2)
+    with torch.no_grad():
+        layer.bias.fill_(-0.001)  # as a first step of Adam leaves it
+    assert not weigh.check(layer, select=["constant"]).findings

@@ -117,7 +117,7 @@ def folded(*findings: Finding) -> list[tuple[str, str, int]]:
 def test_repeats_in_numbered_blocks_are_one_line() -> None:
     many = [finding(f"layers.{i}.fc", f"{i + 1} of 64 filters") for i in (*range(31), 40)]
     assert folded(*many) == [("layers.0-30,40.fc", "1 of 64 filters", 32)]
-    assert "layers.0-30,40.fc  1 of 64 filters (32 alike)" in text(report(*many))
+    assert "layers.0-30,40.fc  1 of 64 filters (the first of 32 alike)" in text(report(*many))
     same = [finding(f"layers.{i}.fc") for i in (10, 9, 11)]
     assert "layers.9-11.fc  it is odd (3 times)" in text(report(*same))
 

@@ -39,7 +39,12 @@ def test_the_severity_is_the_command(severity: str, command: str) -> None:
 
 def test_repeats_are_one_command() -> None:
     [(*_, message)] = commands(*[finding(f"layers.{i}.fc") for i in range(32)])
-    assert message == "layers.0-31.fc: it is odd. Look"
+    assert message == "layers.0-31.fc: it is odd (32 times). Look"
+
+
+def test_numbers_of_the_first_are_not_said_of_all() -> None:
+    [(*_, message)] = commands(*[finding(f"layers.{i}.fc", f"{i} of 9") for i in range(3)])
+    assert message == "layers.0-2.fc: 0 of 9 (the first of 3 alike). Look"
 
 
 def test_what_github_reads_as_its_own_is_escaped() -> None:

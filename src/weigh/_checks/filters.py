@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weigh._checks.finding import Finding, Unsure
 from weigh._checks.followers import norm_after
 from weigh._checks.rule import Limit, Limits, Rule
+from weigh._checks.starts import constants
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
 from weigh._measures.channels import OUTPUTS, channel_axis, input_squares, median
@@ -51,9 +52,11 @@ def dead_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
             dead, evidence = _confirmed(subject, tensor, dead, limits)
         if len(dead):
             noun, of = _noun(tensor), len(norms)
+            still = 0.0 in constants(tensor)
+            what = "are at 0, as they start" if still else "are dead"
             yield Finding(
                 tensor.name,
-                f"{len(dead):,} of {of:,} {noun} are dead: norms up to "
+                f"{len(dead):,} of {of:,} {noun} {what}: norms up to "
                 f"{norms[dead].max():.2g} where the median is {reference:.2g}",
                 {
                     "channels": dead[:_LISTED].tolist(),
@@ -63,6 +66,9 @@ def dead_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
                     "median_norm": float(reference),
                 }
                 | evidence,
+                severity="info" if still else None,
+                why="They add nothing to what the frozen layer gives there." if still else "",
+                do="Nothing, if the units after them are dead or unused." if still else "",
             )
         yield from _dead_inputs(tensor, limits)
 
@@ -191,7 +197,8 @@ def _equal(tensor: Tensor, squares: Array) -> list[list[int]]:
 
     order = np.argsort(squares, kind="stable")
     ordered = squares[order]
-    alike = (np.diff(ordered) <= _ALIKE * ordered[1:]) & (ordered[1:] > 0)
+    with np.errstate(invalid="ignore"):  # the difference of two infinities is none
+        alike = (np.diff(ordered) <= _ALIKE * ordered[1:]) & (ordered[1:] > 0)
     # Neighbours in order that are alike make one group of candidates.
     starts = np.flatnonzero(np.diff(alike.astype(np.int8), prepend=0, append=0) == 1)
     stops = np.flatnonzero(np.diff(alike.astype(np.int8), prepend=0, append=0) == -1)

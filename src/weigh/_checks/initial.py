@@ -62,7 +62,13 @@ def never_trained(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure
             yield Unsure(one.where, one.message)
     unknown = sum(one.values for one in judged if one.state == "unknown")
     most = sum(one.values for one in found) > unknown
-    if len(found) > 1 and most and not any(one.state in ("moved", "open") for one in judged):
+    fresh = most and not any(one.state in ("moved", "open") for one in judged)
+    do = "That is right before training; after it, look whether anything was learned."
+    if fresh and len(found) == 1:
+        [one] = found
+        yield Finding(one.where, one.message, one.evidence or {}, severity="info", do=do)
+        return
+    if fresh and found:
         names = [one.where for one in found]
         yield Finding(
             "",
@@ -70,7 +76,7 @@ def never_trained(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure
             "as they start",
             {"layers": names[:_FIRST], "count": len(found)},
             severity="info",
-            do="That is right before training; after it, look whether anything was learned.",
+            do=do,
         )
         return
     for one in found:

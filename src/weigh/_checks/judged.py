@@ -132,6 +132,7 @@ class _Look:
         self._subject, self._tensor, self._found = subject, tensor, found
         self._random, self._limits = random, limits
         self._count = found.count
+        self._in_part = False  # whether some values are a generator's and others were changed
         self._rounding = max(_FLOATS[tensor.dtype.name], _held_rounding(found))
         # A float32 that holds narrower numbers was rounded since it was drawn.
         self._exact = self._rounding == _FLOATS[tensor.dtype.name] and found.dtype in (
@@ -144,6 +145,8 @@ class _Look:
         changed = False
         if self._exact:
             bits, start = self._marks(likely)
+            if self._in_part:
+                return _MOVED
             if bits >= self._limits["bits"] + log2(len(self._random) + 1):
                 return Verdict("start", "marks", start, bits=bits, tests=len(self._random) + 1)
             changed = bits < 0
@@ -236,9 +239,10 @@ class _Look:
             for most in (_FIRST_LOOK, _SECOND_LOOK):
                 seen = NOTHING
                 for part, tail in sample(self._tensor, most):
-                    seen += look(part, tail)
+                    seen += look(_as_drawn(part), tail)
                 bits = seen.bits
-                if bits <= 0 or seen.values >= self._count or self._count <= most:
+                self._in_part = bits > 0 and seen.broken
+                if bits <= 0 or seen.broken or seen.values >= self._count or self._count <= most:
                     break
             return bits
         except WeighError:
@@ -313,6 +317,17 @@ class _Look:
         if of.family == "normal":
             return float(2 * (2 / n) ** 0.25)
         return (22 if of.family == "uniform" else 125) / n + 2 * self._rounding
+
+
+def _as_drawn(values: Array) -> Array:
+    """Give values of 64 bits that 32 hold exactly as such: ``layer.double()`` changes no mark."""
+    import numpy as np
+
+    if values.dtype != np.float64:
+        return values
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if np.array_equal(narrow, values) else values
 
 
 def _uniform(of: Distribution, part: Array, _: bool) -> Marks:  # noqa: FBT001 - as _normal

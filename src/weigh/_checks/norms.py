@@ -65,7 +65,7 @@ def stale_buffer(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]
     norms = []
     for layer, own in subject.in_layers():
         mean, variance = _one(own, _MEANS), _one(own, _VARIANCES)
-        if mean is not None and variance is not None:
+        if mean is not None and variance is not None and _known(subject, mean, variance):
             norms.append((layer, own, mean, variance))
     fresh = {
         layer.path: _is(subject, mean, 0.0) and _is(subject, variance, 1.0)
@@ -89,13 +89,19 @@ def stale_buffer(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]
                 "its running statistics were gathered, but num_batches_tracked is 0",
                 evidence,
                 severity="info",
-                why="The counter was not carried over with the statistics.",
                 do="It matters only with momentum=None: then the next batch replaces them.",
+                why="The counter was not carried over with the statistics.",
             )
 
 
 def _one(own: dict[str, Tensor], names: tuple[str, ...]) -> Tensor | None:
     return next((own[name] for name in names if name in own), None)
+
+
+def _known(subject: Subject, *tensors: Tensor) -> bool:
+    """Whether tensors have values, which those of a lazy layer have not yet."""
+    found = [subject.statistics(tensor) for tensor in tensors]
+    return all(one is not None and one.count for one in found)
 
 
 def _is(subject: Subject, tensor: Tensor, value: float) -> bool:
@@ -116,7 +122,7 @@ def _batches(own: dict[str, Tensor]) -> int | None:
         return None
     try:
         return int(tensor.item())
-    except WeighError:
+    except (WeighError, ValueError, OverflowError):  # NaN and infinities are no counts
         return None
 
 

@@ -218,7 +218,7 @@ RULES: tuple[Rule, ...] = (
         constant,
         why="Its units all compute the same, and gradients keep them the same.",
         do="Look at how it was initialised, and whether it was loaded.",
-        limits={"values": Limit(2, "values below which a tensor is not looked at")},
+        limits={"values": Limit(8, "values below which a tensor is not looked at")},
     ),
     Rule(
         "outlier",

@@ -49,12 +49,17 @@ def first_place(tensor: Tensor, found: Callable[[Array], Array]) -> list[int] | 
 
 
 def largest_place(tensor: Tensor) -> tuple[list[int], float] | None:
-    """Give the position of the finite value of the largest size, and the value."""
+    """Give the position of the finite value of the largest size, and the value.
+
+    None if there is none, or the values are complex.
+    """
     import numpy as np
 
     best: tuple[list[int], float] | None = None
     try:
         for region, values in pieces(tensor):
+            if values.dtype.kind == "c":
+                return None  # a real part or an imaginary one: nobody says which
             sizes = np.where(np.isfinite(values), np.abs(values), -1)
             at = np.unravel_index(int(np.argmax(sizes)), values.shape)
             if best is None or sizes[at] > abs(best[1]):

@@ -152,6 +152,11 @@ def _table(config: Config) -> tuple[str, Mapping[str, Any]]:
         raise UsageError(
             "the file has no settings for Weigh", do="They stand under [tool.weigh.check]."
         ).at(str(path))
+    for key in found if isinstance(found, dict) and "check" not in found else ():
+        if did_you_mean(key, ["check"]):
+            raise UnknownNameError(
+                f"there are no settings [tool.weigh.{key}]", do="Did you mean [tool.weigh.check]?"
+            ).at(str(path))
     found = found.get("check", {}) if isinstance(found, dict) else None
     if not isinstance(found, dict):
         raise UsageError("[tool.weigh.check] is no table").at(str(path))
@@ -187,6 +192,10 @@ def _settings(
             )
     limits: dict[str, Limits] = {}
     for name, given in table.items():
+        if name not in known and not isinstance(given, dict):
+            there = ("select", "ignore", "fail-on", "severity")
+            near = did_you_mean(name, [*there, *known]) or f"There are: {', '.join(there)}."
+            raise UnknownNameError(f"there is no setting {name!r}", do=near)
         _check_rule(name, known)
         limits[name] = _limits(known[name], given)
     return Settings(chosen, left_out, severities, limits, None if least == "never" else least)
@@ -215,4 +224,6 @@ def _limits(rule: Rule, given: object) -> dict[str, float]:
         # NaN is a number in TOML; nothing is above or below it.
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             raise UsageError(f"{rule.name}.{name} is a number", seen=repr(value))
+        if value < 0:
+            raise UsageError(f"{rule.name}.{name} is not negative", seen=repr(value))
     return {name: float(value) for name, value in given.items()}

@@ -24,6 +24,9 @@ _HALF, _CHUNK = 8, 16
 """PyTorch fills chunks of 16 values with the cosines of 8 pairs, then their sines."""
 _PRECISION = {"float32": 24, "float64": 53}
 _NEAR = 0.2
+_CHANGED = -15.0
+"""A drawn chunk has fewer bits once in a hundred million times: six of its eight pairs would have
+to be far off the grid, where one in thirty is. Of changed ones nine in ten have fewer."""
 _OFF, _ELSEWHERE = 0.05, 0.03
 """The angle of a drawn pair is off the grid by so much of a step on average, as sine, cosine and
 their products are rounded; one in thirty is anywhere, as all are by chance."""
@@ -38,14 +41,22 @@ class Marks:
         values: how many values were looked at.
         off: how many are not on the grid; of normal numbers, how many pairs are not near it.
         bits: how many bits speak for a generator's numbers; against it if negative.
+        least: of normal numbers, how many speak for the chunk of 16 that least do.
     """
 
     values: int
     off: int
     bits: float
+    least: float = 0.0
+
+    @property
+    def broken(self) -> bool:
+        """Whether a part of the values has been changed, whatever the rest says."""
+        return self.least < _CHANGED
 
     def __add__(self, other: Marks) -> Marks:
-        return Marks(self.values + other.values, self.off + other.off, self.bits + other.bits)
+        values, off = self.values + other.values, self.off + other.off
+        return Marks(values, off, self.bits + other.bits, min(self.least, other.least))
 
 
 NOTHING = Marks(0, 0, 0.0)
@@ -114,8 +125,12 @@ def normal_marks(values: Array, *, tail: bool = True) -> Marks:
         [_off_angle(part.reshape(-1, 2, _HALF)) for part in parts if part.size >= _CHUNK]
         or [np.zeros(0)]
     )
-    error = error[~np.isnan(error)]
-    return Marks(2 * error.size, int((error >= _NEAR).sum()), float(_bits(error).sum()))
+    if not error.size:
+        return NOTHING
+    bits = _bits(error)
+    least = min(0.0, float(bits.reshape(-1, _HALF).sum(1).min()))
+    known = error[~np.isnan(error)]
+    return Marks(2 * known.size, int((known >= _NEAR).sum()), float(bits.sum()), least)
 
 
 def marked_rows(values: Array) -> Array:
@@ -141,7 +156,8 @@ def _off_angle(pairs: Array) -> Array:
     steps = 2.0 ** _PRECISION[pairs.dtype.name]
     wide: Any = np.float64 if kind is np.float32 else np.longdouble
     turn = wide(2) * wide(np.arccos(wide(-1)))
-    angle = np.arctan2(pairs[:, 1].astype(wide), pairs[:, 0].astype(wide)) % turn
+    with np.errstate(invalid="ignore"):  # NaN that signals, and infinities, stay without an angle
+        angle = np.arctan2(pairs[:, 1].astype(wide), pairs[:, 0].astype(wide)) % turn
     nearest = np.rint(angle / turn * steps)
     best = np.full(angle.shape, np.inf, wide)
     for step in (-1, 0, 1):

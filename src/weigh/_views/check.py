@@ -25,13 +25,22 @@ class Folded:
 
     Attributes:
         where: the place, or a run of places: ``layers.0-31.fc``.
-        message: the message; the first one's where their numbers differ.
+        message: the message; the first one's where their numbers differ, which ``text`` says.
         findings: those that it stands for.
     """
 
     where: str
     message: str
     findings: tuple[Finding, ...]
+
+    @property
+    def text(self) -> str:
+        """The message, and how often it was said if it was more than once."""
+        if len(self.findings) == 1:
+            return self.message
+        if all(finding.message == self.message for finding in self.findings):
+            return f"{self.message} ({len(self.findings):,} times)"
+        return f"{self.message} (the first of {len(self.findings):,} alike)"
 
 
 def check_document(report: CheckReport) -> Document:
@@ -41,10 +50,11 @@ def check_document(report: CheckReport) -> Document:
         first = group[0]
         severity = first.severity or "info"
         parts.append(Heading(f"{severity.upper()}  {first.rule}", severity))
-        rows = [(printable(one.where or _WHOLE), printable(_what(one))) for one in fold(group)]
+        rows = [(printable(one.where or _WHOLE), printable(one.text)) for one in fold(group)]
         parts.append(Table(_COLUMNS, tuple(rows)))
         advice = dict.fromkeys(one.do for one in group if one.do)
-        points = ([f"Why: {first.why}"] if first.why else []) + [f"Do: {do}" for do in advice]
+        reasons = dict.fromkeys(one.why for one in group if one.why)
+        points = [f"Why: {why}" for why in reasons] + [f"Do: {do}" for do in advice]
         parts += [Points(tuple(map(printable, points)))] if points else []
     if not report.findings:
         parts.append(Note("No findings."))
@@ -119,13 +129,6 @@ def _runs(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-
-
-def _what(one: Folded) -> str:
-    if len(one.findings) == 1:
-        return one.message
-    same = all(finding.message == one.message for finding in one.findings)
-    return f"{one.message} ({len(one.findings):,} {'times' if same else 'alike'})"
 
 
 def _by_rule(findings: Sequence[Finding]) -> list[list[Finding]]:

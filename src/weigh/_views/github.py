@@ -32,7 +32,7 @@ def github_text(report: CheckReport, source: str) -> str:
             first = one.findings[0]
             place = f"{one.where}: " if one.where else ""
             command = _COMMANDS[first.severity or "info"]
-            text = printable(f"{place}{one.message}. {first.do}".strip())
+            text = printable(f"{place}{one.text}. {first.do}".strip())
             title = _property(f"weigh {rule}")
             lines.append(f"::{command} file={_property(source)},title={title}::{_data(text)}")
     if not report.complete:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from weigh._errors import UsageError, WeighError
-from weigh._facts import Facts
+from weigh._errors import UsageError
 from weigh._kinds.interpret import interpret
 from weigh._model import Network
-from weigh._sources.folder import LocalFolder, local_file
-from weigh._sources.reading import read_folder, read_named
+from weigh._opening import facts_of
 
 if TYPE_CHECKING:
     from weigh._checks.report import CheckReport
     from weigh._checks.run import Checker
     from weigh._checks.settings import Config, Settings
     from weigh._explain import Explanation
-    from weigh._measures.measure import Options
+    from weigh._measures.measured import Options
     from weigh._measures.report import Collector, StatisticsReport
     from weigh._states import States
 
@@ -52,7 +49,7 @@ def open(source: object) -> Network:  # noqa: A001
         >>> net.counts.parameters
         8
     """
-    return source if isinstance(source, Network) else interpret(_facts(source))
+    return source if isinstance(source, Network) else interpret(facts_of(source))
 
 
 def show(source: object, pattern: str | None = None, *, fold: bool = False) -> None:
@@ -141,7 +138,7 @@ def stats(
         >>> weigh.stats({"fc.weight": numpy.array([[1.0, -3.0]])})["fc.weight"].rms
         2.23606797749979
     """
-    from weigh._measures.measure import Options
+    from weigh._measures.measured import Options
     from weigh._measures.statistics import QUANTILES
     from weigh._states import States
 
@@ -178,7 +175,7 @@ def collect(
     for quantile in options.quantiles:
         if not 0 <= quantile <= 1:
             raise UsageError("a quantile is between 0 and 1", seen=f"{quantile:g}")
-    network = source if isinstance(source, Network) else interpret(_facts(source, states))
+    network = source if isinstance(source, Network) else interpret(facts_of(source, states))
     tensors = network.tensors() if pattern is None else network.select(pattern)
     return Collector(network, tensors, by, options)
 
@@ -250,7 +247,7 @@ def check(
     """
     from weigh._checks.settings import settings_of
     from weigh._checks.table import every_rule
-    from weigh._measures.measure import Options
+    from weigh._measures.measured import Options
 
     settings = settings_of(config, every_rule(), select=select, ignore=ignore)
     options = Options(threads=threads, progress=progress)
@@ -298,54 +295,3 @@ def examine(
     return Checker(
         network, tensors, every_rule(), settings, options, module=network._live, **module
     )
-
-
-def _facts(source: object, states: States | None = None) -> Facts:
-    if _is_module(source):
-        from weigh._sources import live  # needed only beside PyTorch, which is loaded then
-
-        return live.read(source)
-    if isinstance(source, str | os.PathLike):
-        return _facts_at(os.fspath(source), states)
-    if isinstance(source, Mapping):
-        from weigh._sources import arrays  # needs NumPy, which opening a file must not import
-
-        return arrays.read(source)
-    do = ""
-    if isinstance(source, type):
-        do = f"Make one: {source.__name__}(...)."
-    elif hasattr(source, "__array__"):
-        do = "Give the array a name: {'weight': array}."
-    raise UsageError(
-        "weigh.open takes a torch.nn.Module, a path or a mapping of arrays",
-        seen=f"the class {source.__name__}" if isinstance(source, type) else type(source).__name__,
-        do=do,
-    )
-
-
-def _is_module(source: object) -> bool:
-    """Whether this is a ``torch.nn.Module``; torch is not imported to find out."""
-    nn = getattr(sys.modules.get("torch"), "nn", None)
-    return nn is not None and isinstance(source, nn.Module)
-
-
-def _facts_at(path: Any, states: States | None) -> Facts:
-    """Read a file or a folder by its path."""
-    if isinstance(path, str) and "://" in path:
-        from weigh._sources.places import is_url, read_place  # only far places need it
-
-        if is_url(path):
-            return read_place(path)
-    try:
-        place = path
-        if isinstance(path, str) and path.startswith("hf:") and not os.path.exists(path):  # noqa: PTH110
-            from weigh._sources.hub import cached_model  # only the hub's cache needs it
-
-            place = cached_model(path)
-        if states is not None:
-            states.source = os.path.abspath(os.fsdecode(place))  # noqa: PTH100
-        if os.path.isdir(place):  # noqa: PTH112 - a path of any type
-            return read_folder(LocalFolder(os.fsdecode(place), states))
-        return read_named(local_file(place, states))
-    except WeighError as error:
-        raise error.at(os.fsdecode(path)) from None

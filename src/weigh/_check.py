@@ -10,7 +10,7 @@ from weigh._checks.report import CheckReport
 from weigh._checks.settings import nearest_config, settings_of
 from weigh._checks.table import added, every_rule, find_rule
 from weigh._errors import UnknownNameError
-from weigh._measures.measure import Options
+from weigh._measures.measured import Options
 from weigh._record import record
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from weigh._api import answer, collect
 from weigh._bar import Bar
 from weigh._errors import SourceError, UnknownNameError, UnsupportedError
-from weigh._measures.measure import Options
+from weigh._measures.measured import Options
 from weigh._measures.report import StatisticsReport, StatisticsRow
 from weigh._measures.statistics import QUANTILES
 from weigh._record import record

@@ -102,7 +102,7 @@ def assert_healthy(
     from weigh._api import examine
     from weigh._checks.settings import nearest_config, settings_of
     from weigh._checks.table import every_rule
-    from weigh._measures.measure import Options
+    from weigh._measures.measured import Options
 
     __tracebackhide__ = True  # pytest then shows the line of the test
     settings = settings_of(
@@ -139,7 +139,7 @@ def check_with(rule: Rule, source: object, **given: Any) -> CheckReport:
     from weigh._api import open as open_network
     from weigh._checks.run import Checker
     from weigh._checks.settings import settings_of
-    from weigh._measures.measure import Options
+    from weigh._measures.measured import Options
 
     network = open_network(source)
     module = {name: given.pop(name, None) for name in ("optimizer", "loss")}

@@ -19,7 +19,8 @@ from weigh._decode import decode
 from weigh._dtypes import DTYPES
 from weigh._errors import ValuesError
 from weigh._measures.feed import boxes, encoded, feed_of, refuse_repetition, stored_feed
-from weigh._measures.measure import Options, measure_one
+from weigh._measures.measure import measure_one
+from weigh._measures.measured import Options
 from weigh._measures.table import Table
 from weigh._tensor import Tensor
 

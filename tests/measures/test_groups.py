@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 import weigh
 from weigh._errors import UnknownNameError, ValuesError
 from weigh._measures.groups import measure_positions
-from weigh._measures.measure import Options, measure
+from weigh._measures.measure import measure
+from weigh._measures.measured import Options
 from weigh._measures.table import Table
 
 

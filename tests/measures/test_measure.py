@@ -19,7 +19,8 @@ from measures_numbers import random_values
 from weigh._dtypes import DTYPES
 from weigh._errors import FormatError, ValuesError, WeighError
 from weigh._index import Region
-from weigh._measures.measure import Options, measure
+from weigh._measures.measure import measure
+from weigh._measures.measured import Options
 from weigh._measures.statistics import QUANTILES
 from weigh._measures.table import WIDTHS, Table
 from weigh._tensor import Tensor

@@ -15,7 +15,7 @@ from scipy import stats as scipy_stats
 import weigh
 from weigh._api import collect
 from weigh._errors import UnknownNameError, UsageError
-from weigh._measures.measure import Options
+from weigh._measures.measured import Options
 from weigh._measures.report import BINS, small_histogram
 from weigh._measures.statistics import QUANTILES, Statistics
 from weigh._measures.table import Table

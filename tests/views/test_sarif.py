@@ -18,7 +18,7 @@ import weigh
 from weigh._checks.run import Checker
 from weigh._checks.settings import Settings
 from weigh._checks.table import RULES
-from weigh._measures.measure import Options
+from weigh._measures.measured import Options
 from weigh._views.sarif import sarif_json
 
 SCHEMA = (

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 from weigh._checks.finding import Finding, Unsure
-from weigh._checks.judged import Verdict, judge
+from weigh._checks.judged import judge
 from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.subject import Subject
+from weigh._checks.verdict import Verdict
 from weigh._model import Tensor
 from weigh._record import changed, record
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from math import inf, log, log2, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from weigh._checks.rule import Limits
 from weigh._checks.starts import Start, constants, decides, starts
 from weigh._checks.subject import Subject
+from weigh._checks.verdict import MOVED, UNKNOWN, Verdict
 from weigh._errors import WeighError
 from weigh._measures.fit import Distribution, distance, top_deviation
 from weigh._measures.statistics import Statistics
 from weigh._model import Tensor
 from weigh._record import changed as altered
-from weigh._record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,61 +37,6 @@ _TOP = 4.0
 _MOST_SPECTRUM = 1 << 22
 
 
-@record(frozen=True)
-class Verdict:
-    """What is known of a tensor.
-
-    Attributes:
-        state: ``"start"``: as it was drawn; ``"moved"``: not so; ``"open"``: it may be either;
-            ``"unknown"``: nobody says how it starts.
-        how: by its last digits (``"marks"``), its distribution, or because all are equal.
-        start: the start that it fits.
-        fits: whether its distribution fits that start.
-        constant: what all values are equal to.
-        decides: whether that its values are all equal says by itself that it was never trained.
-        uniform: whether that is a uniform distribution.
-        default: whether it is that of the layer unless it is told otherwise.
-        bits: how many bits speak for a generator's very numbers.
-        changed: whether the last digits are not a generator's.
-        distance: the Kolmogorov-Smirnov distance from the start.
-        resolution: the least change, as a share of the spread, that would have shown.
-        tests: how many starts it was compared with.
-    """
-
-    state: Literal["start", "moved", "open", "unknown"]
-    how: Literal["marks", "distribution", "exact"] = "distribution"
-    start: str = ""
-    fits: bool = False
-    uniform: bool = False
-    default: bool = False
-    constant: float = 0.0
-    decides: bool = False
-    bits: float = 0.0
-    changed: bool = False
-    distance: float | None = None
-    resolution: float = inf
-    tests: int = 1
-
-    def settled(self, *, marked: bool) -> Verdict:
-        """Take what lost its marks for moved, where others of the network have theirs."""
-        return _MOVED if marked and self.changed else self
-
-    def evidence(self, tensor: Tensor) -> dict[str, object]:
-        """Give the numbers behind it."""
-        made: dict[str, object] = {"name": tensor.name, "values": tensor.count, "how": self.how}
-        if self.how == "exact":
-            return made | {"constant": self.constant}
-        made |= {"start": self.start}
-        if self.how == "marks":
-            made["bits"] = None if self.bits == inf else round(self.bits, 1)
-        if self.distance is not None:
-            made |= {"distance": self.distance, "resolution": self.resolution}
-        return made
-
-
-_UNKNOWN, _MOVED = Verdict("unknown"), Verdict("moved")
-
-
 def judge(subject: Subject, tensor: Tensor, limits: Limits, into: int | None = None) -> Verdict:
     """Judge one tensor.
 
@@ -103,18 +48,18 @@ def judge(subject: Subject, tensor: Tensor, limits: Limits, into: int | None = N
     """
     found = subject.statistics(tensor)
     if found is None or not found.count or found.finite != found.count:
-        return _UNKNOWN
+        return UNKNOWN
     known = constants(tensor)
     random = starts(tensor, into)
     if found.min == found.max and (found.count > 1 or not random):
         if found.min not in known:
-            return _MOVED if known and not random else _UNKNOWN
+            return MOVED if known and not random else UNKNOWN
         value = float(found.min or 0)
         return Verdict("start", "exact", constant=value, decides=decides(tensor))
     if tensor.initial is not None and tensor.initial.family == "constant":
-        return _MOVED
+        return MOVED
     if tensor.dtype.name not in _FLOATS:
-        return _UNKNOWN
+        return UNKNOWN
     return _Look(subject, tensor, found, random, limits).verdict()
 
 
@@ -146,14 +91,14 @@ class _Look:
         if self._exact:
             bits, start = self._marks(likely)
             if self._in_part:
-                return _MOVED
+                return MOVED
             if bits >= self._limits["bits"] + log2(len(self._random) + 1):
                 return Verdict("start", "marks", start, bits=bits, tests=len(self._random) + 1)
             changed = bits < 0
         fitting = self._fitting(likely)
         if fitting is None:
             known = any(start.default for start in self._random)
-            return _MOVED if known or (self._random and self._count >= 1000) else _UNKNOWN
+            return MOVED if known or (self._random and self._count >= 1000) else UNKNOWN
         return fitting if not self._exact else _with_marks(fitting, bits, changed=changed)
 
     def _may_be(self, start: Start) -> bool:
@@ -345,7 +290,7 @@ def _normal(part: Array, tail: bool) -> Marks:  # noqa: FBT001 - called by place
 def _with_marks(verdict: Verdict, bits: float, *, changed: bool) -> Verdict:
     """Weigh what a distribution says by what the last digits say."""
     if changed and verdict.uniform:
-        return _MOVED  # every generator of uniform numbers leaves marks, that of a GPU too
+        return MOVED  # every generator of uniform numbers leaves marks, that of a GPU too
     if changed:
         return altered(verdict, state="open", changed=True)
     return altered(verdict, state="open", how="marks", bits=bits) if bits > 0 else verdict

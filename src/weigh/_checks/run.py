@@ -13,7 +13,8 @@ from weigh._checks.rule import Rule
 from weigh._checks.settings import Settings
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
-from weigh._measures.measure import Options, measure
+from weigh._measures.measure import measure
+from weigh._measures.measured import Options
 from weigh._model import Network, Tensor
 from weigh._record import changed
 

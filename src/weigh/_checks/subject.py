@@ -11,7 +11,7 @@ from weigh._model import Layer, Network, Tensor
 if TYPE_CHECKING:
     import numpy as np
 
-    from weigh._measures.measure import Measured
+    from weigh._measures.measured import Measured
     from weigh._measures.table import Table
 
 

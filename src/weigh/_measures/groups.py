@@ -17,7 +17,8 @@ from weigh._measures.feed import (
     feed_of,
     refuse_repetition,
 )
-from weigh._measures.measure import Measured, Options, counted, second_look
+from weigh._measures.measure import counted, second_look
+from weigh._measures.measured import Measured, Options
 from weigh._measures.refine import Pieces
 from weigh._model import Tensor
 from weigh._names import did_you_mean

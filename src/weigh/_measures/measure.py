@@ -8,70 +8,24 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from weigh._errors import UnsupportedError, ValuesError
 from weigh._measures.channels import Squares
 from weigh._measures.feed import PIECE, Feed, feed_of, go_on, refuse_repetition, stored_feed
+from weigh._measures.measured import Measured, Options
 from weigh._measures.refine import Pieces, Within, exact_ranks
-from weigh._measures.statistics import QUANTILES, Statistics
 from weigh._measures.table import Table
-from weigh._record import field, record
 from weigh._tensor import Tensor
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 _INLINE = 1 << 20
 """Up to so many values are measured without threads, which take longer to start."""
 
 SMALL = 1 << 16
 """Up to so many values a tensor is looked at twice without being asked: it takes no time."""
-
-
-@record(frozen=True)
-class Measured:
-    """A tensor's tables.
-
-    Attributes:
-        tensor: what was measured.
-        table: of its values; None if they cannot be had.
-        stored: of a quantized tensor, the table of what is stored for them: its integers, or the
-            bytes of its blocks.
-        problem: why the values cannot be had.
-        exact: the values of the ranks that quantiles need, where a second look found them.
-        squares: the sum of squares of each output channel, if they were asked for.
-    """
-
-    tensor: Tensor
-    table: Table | None
-    stored: Table | None = None
-    problem: str = ""
-    exact: dict[int, float] = field(default_factory=dict)
-    squares: np.ndarray[Any, Any] | None = None
-
-    def statistics(self, quantiles: Sequence[float] = QUANTILES) -> Statistics | None:
-        """Work out the statistics; None if there are no values."""
-        return None if self.table is None else Statistics.of(self.table, quantiles, self.exact)
-
-
-@record(frozen=True)
-class Options:
-    """How tensors are measured.
-
-    Attributes:
-        quantiles: which are made exact, if any are.
-        exact: whether the values are looked at again, for quantiles that are exact.
-        threads: how many threads share the work; 0 for one a processor.
-        progress: told, from any thread, how many more bytes were done.
-        channels: whether the squares of each output channel are added up too.
-    """
-
-    quantiles: Sequence[float] = QUANTILES
-    exact: bool = False
-    threads: int = 0
-    progress: Callable[[int], None] | None = None
-    channels: bool = False
 
 
 def measure(tensors: Sequence[Tensor], options: Options | None = None) -> Iterator[Measured]:

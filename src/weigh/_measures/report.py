@@ -8,7 +8,8 @@ from typing import Any
 
 from weigh._errors import UnknownNameError, UnsupportedError, ValuesError
 from weigh._measures.groups import GROUPS, axis_of, check_axis, group_of, measure_positions
-from weigh._measures.measure import Measured, Options, measure
+from weigh._measures.measure import measure
+from weigh._measures.measured import Measured, Options
 from weigh._measures.statistics import Statistics, quantiles_of
 from weigh._measures.table import Table
 from weigh._model import Network, Tensor

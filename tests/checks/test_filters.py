@@ -231,3 +231,12 @@ def test_a_count_of_batches_that_is_no_number() -> None:
 
 def test_a_lazy_normalisation_has_no_statistics_yet() -> None:
     assert not check(nn.LazyBatchNorm1d(), "stale-buffer").findings
+
+
+def test_more_copies_than_are_read_are_found_all_the_same() -> None:
+    weight = seeded().normal(size=(10_000, 20))
+    weight[5000:] = weight[0]
+    [finding] = check({"fc.weight": weight}, "duplicate-filter")
+    assert finding.message.startswith("at least 2,000 of 10,000 outputs are copies")
+    [finding] = check({"fc.weight": weight[:6000]}, "duplicate-filter")
+    assert finding.message.startswith("1,001 of 6,000 outputs are copies")

@@ -172,13 +172,14 @@ def duplicate_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Uns
         chance = 2 * log2(len(squares)) + limits["bits"]
         if each * found.entropy_bits < chance:
             continue
-        groups = _equal(tensor, squares)
+        groups, all_read = _equal(tensor, squares)
         if not groups:
             continue
         count = sum(map(len, groups))
         yield Finding(
             tensor.name,
-            f"{count:,} of {len(squares):,} {_noun(tensor)} are copies of each other, in "
+            f"{'' if all_read else 'at least '}{count:,} of {len(squares):,} {_noun(tensor)} are "
+            "copies of each other, in "
             f"{len(groups):,} {'group' if len(groups) == 1 else 'groups'}",
             {
                 "groups": [group[:_LISTED] for group in groups[:_LISTED]],
@@ -191,8 +192,11 @@ def duplicate_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Uns
         )
 
 
-def _equal(tensor: Tensor, squares: Array) -> list[list[int]]:
-    """Give the channels that are equal value by value, of those with sums of squares alike."""
+def _equal(tensor: Tensor, squares: Array) -> tuple[list[list[int]], bool]:
+    """Give the channels that are equal value by value, of those with sums of squares alike.
+
+    And whether all of those were read; there may be too many.
+    """
     import numpy as np
 
     order = np.argsort(squares, kind="stable")
@@ -211,14 +215,16 @@ def _equal(tensor: Tensor, squares: Array) -> list[list[int]]:
         for channel in sorted(channels.tolist()):
             left -= 1
             if left < 0:
-                return groups
+                break
             index: Any = (*(slice(None),) * axis, channel)
             try:
                 by_bytes[tensor[index].read().tobytes()].append(channel)
             except WeighError:
-                return groups
+                return groups, False
         groups += [group for group in by_bytes.values() if len(group) > 1]
-    return sorted(groups)
+        if left < 0:
+            break
+    return sorted(groups), left >= 0
 
 
 RULES: tuple[Rule, ...] = (

@@ -177,14 +177,14 @@ class _Look:
 
     def _twice(self, look: Looking) -> float:
         """Look at a few values, and if they have marks at more."""
-        from weigh._measures.marks import NOTHING, sample
+        from weigh._measures.marks import NOTHING, as_drawn, sample
 
         try:
             bits = 0.0
             for most in (_FIRST_LOOK, _SECOND_LOOK):
                 seen = NOTHING
                 for part, tail in sample(self._tensor, most):
-                    seen += look(_as_drawn(part), tail)
+                    seen += look(as_drawn(part), tail)
                 bits = seen.bits
                 self._in_part = bits > 0 and seen.broken
                 if bits <= 0 or seen.broken or seen.values >= self._count or self._count <= most:
@@ -262,17 +262,6 @@ class _Look:
         if of.family == "normal":
             return float(2 * (2 / n) ** 0.25)
         return (22 if of.family == "uniform" else 125) / n + 2 * self._rounding
-
-
-def _as_drawn(values: Array) -> Array:
-    """Give values of 64 bits that 32 hold exactly as such: ``layer.double()`` changes no mark."""
-    import numpy as np
-
-    if values.dtype != np.float64:
-        return values
-    with np.errstate(over="ignore", under="ignore"):
-        narrow = values.astype(np.float32)
-    return narrow if np.array_equal(narrow, values) else values
 
 
 def _uniform(of: Distribution, part: Array, _: bool) -> Marks:  # noqa: FBT001 - as _normal

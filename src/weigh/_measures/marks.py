@@ -62,6 +62,15 @@ class Marks:
 NOTHING = Marks(0, 0, 0.0)
 
 
+def as_drawn(values: Array) -> Array:
+    """Give values of 64 bits that 32 hold exactly as such: ``layer.double()`` changes no mark."""
+    if values.dtype != np.float64:
+        return values
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if np.array_equal(narrow, values) else values
+
+
 def uniform_marks(values: Array, low: float, high: float) -> Marks:
     """Look whether values are of the grid of a generator, stretched to a range.
 

@@ -112,6 +112,11 @@ def test_rules_are_selected_and_ignored_together_or_apart(ill: Path) -> None:
     assert not {"outlier", "constant", "non-finite"} & set(rest)
 
 
+def test_an_empty_name_runs_nothing(ill: Path) -> None:
+    assert "no rule is named" in refused(ill, "--select", "")
+    assert "no rule is named" in refused(ill, "--ignore", " , ")
+
+
 def test_a_pattern_selects_tensors(ill: Path) -> None:
     done = check(ill, "layers.1", *RUN)
     assert "layers.1.fc.bias  it holds" in done.stdout

@@ -9,7 +9,7 @@ from weigh._bar import Bar
 from weigh._checks.report import CheckReport
 from weigh._checks.settings import nearest_config, settings_of
 from weigh._checks.table import added, every_rule, find_rule
-from weigh._errors import UnknownNameError
+from weigh._errors import UnknownNameError, UsageError
 from weigh._measures.measured import Options
 from weigh._record import record
 
@@ -93,8 +93,15 @@ def show_rules(name: str | None, *, as_json: bool) -> None:
 
 
 def _split(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Take names apart that stand together, with commas between."""
-    return tuple(one.strip() for name in names for one in name.split(",") if one.strip())
+    """Take names apart that stand together, with commas between.
+
+    Raises:
+        UsageError: there is none, as where a shell's variable is empty.
+    """
+    found = tuple(one.strip() for name in names for one in name.split(",") if one.strip())
+    if names and not found:
+        raise UsageError("no rule is named", seen="an empty text", do="`weigh rules` lists them.")
+    return found
 
 
 def _write(report: CheckReport, request: Request) -> None:

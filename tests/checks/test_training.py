@@ -198,11 +198,10 @@ def test_layers_whose_mode_makes_a_difference(
     found = check(net, "mode-mix").findings
     assert [f.where for f in found] == ["0"] * matters, name
     for finding in found:
-        learns = any(p.requires_grad for p in net[0].parameters())
         assert finding.evidence["network"] == ("train" if training else "eval")
         assert finding.evidence["mode"] == ("eval" if training else "train")
-        # What has no parameters is a part where nothing learns; so it may be meant.
-        assert finding.severity == ("warning" if learns or not training else "info")
+        # What has no parameters was not frozen by anyone.
+        assert finding.severity == "warning"
 
 
 def test_a_part_where_nothing_learns_may_be_in_eval_mode() -> None:

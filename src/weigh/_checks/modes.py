@@ -57,12 +57,16 @@ def mode_mix(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
 
 
 def _odd(root: Any, *, training: bool) -> Iterator[_Odd]:
-    learning = [one.layer for one in parameters(root) if one.learns]
+    every = parameters(root)
+    learning = [one.layer for one in every if one.learns]
     for path, module, region in _walk(root, training=training):
         kind = _kind(module)
         if region is None or kind is None:
             continue
-        frozen = not any(_within(layer, region) for layer in learning)
+        # A part without parameters, such as a dropout by itself, was not frozen by anyone.
+        frozen = any(_within(one.layer, region) for one in every) and not any(
+            _within(layer, region) for layer in learning
+        )
         held = [p for p in table(module, "_parameters").values() if p is not None]
         frozen = frozen or (bool(held) and not any(p.requires_grad for p in held))
         yield _Odd(path, kind, meant=training and frozen)

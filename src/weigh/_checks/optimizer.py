@@ -165,7 +165,8 @@ def optimizer_has_stranger(subject: Subject, limits: Limits) -> Iterator[Finding
     replaced = sum(shape_of(tensor) in shapes for tensor in strangers)
     count = sum(map(count_of, strangers))
     noun = "tensor" if len(strangers) == 1 else "tensors"
-    what = f"it steps {len(strangers):,} {noun} ({count:,} values) that the module does not hold"
+    values = "1 value" if count == 1 else f"{count:,} values"
+    what = f"it steps {len(strangers):,} {noun} ({values}) that the module does not hold"
     if missing:
         what += f" and lacks {len(missing):,} of the module's parameters"
     if replaced:
@@ -235,7 +236,7 @@ RULES: tuple[Rule, ...] = (
         severity="error",
         needs=("module", "optimizer"),
         why="They get gradients and are never stepped.",
-        do="Give them to the optimizer, or freeze them with requires_grad_(False).",
+        do="Give them to an optimizer (several are given here as a list), or freeze them.",
     ),
     Rule(
         "optimized-but-frozen",

@@ -113,8 +113,8 @@ def test_rules_are_selected_and_ignored_together_or_apart(ill: Path) -> None:
 
 
 def test_an_empty_name_runs_nothing(ill: Path) -> None:
-    assert "no rule is named" in refused(ill, "--select", "")
-    assert "no rule is named" in refused(ill, "--ignore", " , ")
+    assert "no rule is named" in refused("check", ill, "--select", "")
+    assert "no rule is named" in refused("check", ill, "--ignore", " , ")
 
 
 def test_a_pattern_selects_tensors(ill: Path) -> None:

@@ -60,22 +60,26 @@ struct Double {
 };
 struct Brain {
     typedef std::uint16_t Stored;
+    static WEIGH_INLINE F16 floats(const std::uint16_t* values) {
+        return reinterpret_cast<F16>(widened(values) << 16);
+    }
     static WEIGH_INLINE Sixteen load(const std::uint16_t* values) {
-        return doubles(reinterpret_cast<F16>(widened(values) << 16));
+        return doubles(floats(values));
     }
 };
 // An IEEE-like float of M bits of mantissa, whose magnitudes from `Top` on are not finite.
 template <typename T, int Bits, int M, int Bias, std::uint32_t Top>
 struct Small {
     typedef T Stored;
-    static WEIGH_INLINE Sixteen load(const T* values) {
+    static WEIGH_INLINE F16 floats(const T* values) {
         // The exponent is put right by a multiplication, which makes subnormals right too.
         const float scale = float_of(static_cast<std::uint32_t>(127 + 127 - Bias) << 23);
         const U16 magnitude = widened(values) & ((1u << (Bits - 1)) - 1);
         const U16 infinite = U16{} + 0x7f800000u;
         const U16 bits = magnitude >= Top ? infinite : magnitude << (23 - M);
-        return doubles(reinterpret_cast<F16>(bits) * scale);
+        return reinterpret_cast<F16>(bits) * scale;
     }
+    static WEIGH_INLINE Sixteen load(const T* values) { return doubles(floats(values)); }
 };
 typedef Small<std::uint16_t, 16, 10, 15, 0x7c00> Half;
 typedef Small<std::uint8_t, 8, 3, 7, 0x7f> E4M3;
@@ -87,6 +91,12 @@ WEIGH_INLINE Sixteen rest(const typename How::Stored* values, std::size_t count)
     typename How::Stored padded[lanes] = {};
     std::memcpy(padded, values, count * sizeof(padded[0]));
     return How::load(padded);
+}
+
+WEIGH_INLINE double total_of(const Sixteen& sums) {
+    double lane[lanes];
+    std::memcpy(lane, &sums, sizeof(lane));
+    return wide::total(lane);
 }
 
 template <typename How>
@@ -103,9 +113,30 @@ WEIGH_INLINE double run_of(const typename How::Stored* values, std::size_t count
         sums.low += value.low * value.low;
         sums.high += value.high * value.high;
     }
-    double lane[lanes];
-    std::memcpy(lane, &sums, sizeof(lane));
-    return wide::total(lane);
+    return total_of(sums);
+}
+
+// Of narrow floats, eight squares of a lane are added as floats before they become doubles, which
+// takes half the time; within 2^-21 of the sum. Where a float has no room for them, doubles do it.
+template <typename How>
+WEIGH_INLINE double quick_run_of(const typename How::Stored* values, std::size_t count) {
+    constexpr std::size_t eight = 8 * lanes;
+    Sixteen sums{};
+    std::size_t i = 0;
+    for (; i + eight <= count; i += eight) {
+        F16 squares{};
+        for (std::size_t k = i; k < i + eight; k += lanes) {
+            const F16 value = How::floats(values + k);
+            squares += value * value;
+        }
+        const Sixteen wide = doubles(squares);
+        sums.low += wide.low;
+        sums.high += wide.high;
+    }
+    const double sum = total_of(sums);
+    // Not so where it is NaN, infinite, or so small that squares may have been lost.
+    const bool held = i == 0 || (sum > 1e-25 && sum < std::numeric_limits<double>::infinity());
+    return held ? sum + run_of<How>(values + i, count - i) : run_of<How>(values, count);
 }
 
 template <typename How>
@@ -127,6 +158,14 @@ WEIGH_INLINE void columns_of(const typename How::Stored* values, std::size_t cou
     for (int k = 0; i < count; ++i, ++k) sums[i] += last[k];
 }
 
+template <typename How>
+WEIGH_INLINE double run(const typename How::Stored* values, std::size_t count) {
+    if constexpr (sizeof(typename How::Stored) < sizeof(float))
+        return quick_run_of<How>(values, count);
+    else
+        return run_of<How>(values, count);
+}
+
 // Adds `count` values to the sums of channels, from the given one on, of which `left` values are
 // still to come.
 template <typename How>
@@ -139,7 +178,7 @@ WEIGH_INLINE void add(const std::uint8_t* bytes, std::size_t count, std::uint64_
         if (inner == 1)
             columns_of<How>(values, many, sums.data() + channel);
         else
-            sums[channel] += run_of<How>(values, many);
+            sums[channel] += run<How>(values, many);
         values += many;
         count -= many;
         left = inner;

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from weigh._api import _facts
 from weigh._errors import SourceError, UnsupportedError, ValuesError
 from weigh._facts import Extent, FoundTensor
 from weigh._index import Region
+from weigh._opening import facts_of
 from weigh._sources.arrays import read
 
 
@@ -96,7 +96,7 @@ def test_what_is_no_array_is_left_out_with_a_note() -> None:
 def test_numbers_of_numpy_are_no_arrays(tmp_path: Path) -> None:
     held = {"w": torch.ones(2), "loss": np.float64(0.5), "seen": [np.int64(3)]}
     torch.save(held, tmp_path / "held.pt")
-    for facts in (read(held), _facts(str(tmp_path / "held.pt"))):
+    for facts in (read(held), facts_of(str(tmp_path / "held.pt"))):
         assert [found.name for found in facts.tensors] == ["w"]
     assert "'loss' (float64)" in read(held).notes[0]
 
@@ -227,7 +227,7 @@ def test_sparse_and_nested_tensors_are_left_out_as_from_a_file(tmp_path: Path) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # once a process, it warns that they are a prototype
         nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
-    for facts in (read(odd), read(odd | {"s": nested}), _facts(str(tmp_path / "odd.pt"))):
+    for facts in (read(odd), read(odd | {"s": nested}), facts_of(str(tmp_path / "odd.pt"))):
         assert [found.name for found in facts.tensors] == ["w"]
         assert "'s'" in facts.notes[0]
     with pytest.raises(UnsupportedError, match=r"entry 's'.*saw nested"):
@@ -251,7 +251,7 @@ def test_records_are_gone_into_as_those_of_a_file_are(tmp_path: Path) -> None:
         "settings": settings,
     }
     torch.save(held, tmp_path / "held.pt")
-    pickled = [(t.name, t.role) for t in _facts(str(tmp_path / "held.pt")).tensors]
+    pickled = [(t.name, t.role) for t in facts_of(str(tmp_path / "held.pt")).tensors]
     assert [(t.name, t.role) for t in read(held).tensors] == pickled
     assert ("settings.inner.deep", "other") in pickled
     settings.inner = settings

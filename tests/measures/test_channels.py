@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import weigh
-from weigh._measures._kernels import vector_level
-from weigh._measures.channels import channel_axis, input_squares, median
+from weigh._measures._kernels import ChannelSums, vector_level
+from weigh._measures.channels import array_of, channel_axis, input_squares, median
 from weigh._measures.measure import measure
 from weigh._measures.measured import Options
 from weigh._measures.table import Table
@@ -111,8 +111,8 @@ def test_any_number_of_threads_gives_the_same(layer: nn.Module) -> None:
         options = Options(threads=threads, channels=True)
         for one in measure(weigh.open(layer).tensors(), options):
             if one.squares is not None:
-                seen.append(one.squares)
-                np.testing.assert_allclose(one.squares, exact, rtol=2**-21)
+                seen.append(array_of(one.squares))
+                np.testing.assert_allclose(seen[-1], exact, rtol=2**-21)
     assert len(seen) == 3
     assert all(np.array_equal(seen[0], other) for other in seen)
 
@@ -122,14 +122,14 @@ def test_values_with_gaps_and_quantized_ones() -> None:
     net = weigh.open({"fc.weight": values[::2].T})
     [one] = measure(net.tensors(), Options(channels=True))
     assert one.squares is not None
-    np.testing.assert_allclose(one.squares, np.square(values[::2].T.astype(float)).sum(1))
+    np.testing.assert_allclose(array_of(one.squares), np.square(values[::2].T.astype(float)).sum(1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is to go, but files have such tensors
         stored = torch.quantize_per_tensor(torch.from_numpy(values), 0.05, 3, torch.qint8)
     [quantized] = measure(weigh.open({"fc.weight": stored}).tensors(), Options(channels=True))
     assert quantized.squares is not None
     exact = stored.dequantize().double().square().sum(1).numpy()
-    np.testing.assert_allclose(quantized.squares, exact)
+    np.testing.assert_allclose(array_of(quantized.squares), exact)
 
 
 def test_what_has_no_channels_has_no_sums() -> None:
@@ -148,7 +148,26 @@ def test_squares_of_inputs(rows: int) -> None:
     tensor = weigh.open({"conv.weight": values})["conv.weight"]
     found = input_squares(tensor, rows)  # type: ignore[arg-type]
     exact = np.square(values[:rows].astype(float)).sum((0, 2))
-    np.testing.assert_allclose(found, exact)  # type: ignore[arg-type]
+    assert found is not None
+    np.testing.assert_allclose(array_of(found), exact)
+    np.testing.assert_allclose(found.spread(), (exact.min(), exact.max()))
+
+
+def test_the_spread_of_what_is_not_finite_tells_nothing() -> None:
+    net = weigh.open({"fc.weight": np.array([[1.0, np.nan], [2.0, 3.0]])})
+    [one] = measure(net.tensors(), Options(channels=True))
+    assert one.squares is not None
+    assert one.squares.spread() == (0, np.inf)
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 1.0 + 1e-9, 2.0, np.nan, np.inf, 5.0]), max_size=12))
+def test_channels_of_like_sums_are_grouped(sums: list[float]) -> None:
+    totals = ChannelSums(max(1, len(sums)))
+    totals.add(np.array(sums, np.float64).tobytes(), 0)
+    found = {tuple(sorted(group)) for group in totals.alike(1e-6)}
+    kinds = ((1.0, 1.0 + 1e-9), (2.0,), (5.0,))
+    expected = [tuple(i for i, s in enumerate(sums) if s in kind) for kind in kinds]
+    assert found == {group for group in expected if len(group) > 1}
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))

@@ -13,7 +13,13 @@ from weigh._checks.rule import Limit, Limits, Rule
 from weigh._checks.starts import constants
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
-from weigh._measures.channels import OUTPUTS, channel_axis, input_squares, median
+from weigh._measures.channels import (
+    OUTPUTS,
+    array_of,
+    channel_axis,
+    input_squares,
+    median,
+)
 from weigh._model import Tensor
 from weigh._pattern import pattern
 
@@ -40,49 +46,62 @@ _BEGINNING = 16
 
 def dead_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find output channels far smaller than their layer's others, and inputs alike."""
-    import numpy as np
-
     for tensor in subject.parameters:
-        squares = _squares(subject, tensor)
-        if squares is None or len(squares) < limits["channels"]:
+        if not _has_outputs(tensor):
             continue
-        norms = np.sqrt(squares)
-        reference = _reference(norms)
-        if not reference:
-            continue  # all are 0: that is the rule ``constant``
-        dead = np.flatnonzero(norms < limits["ratio"] * reference)
-        evidence: dict[str, Any] = {}
-        if len(dead):
-            dead, evidence = _confirmed(subject, tensor, dead, limits)
-        if len(dead):
-            noun, of = _noun(tensor), len(norms)
-            still = 0.0 in constants(tensor)
-            what = "are at 0, as they start" if still else "are dead"
-            yield Finding(
-                tensor.name,
-                f"{len(dead):,} of {of:,} {noun} {what}: norms up to "
-                f"{norms[dead].max():.2g} where the median is {reference:.2g}",
-                {
-                    "channels": dead[:_LISTED].tolist(),
-                    "count": len(dead),
-                    "of": of,
-                    "largest_norm": float(norms[dead].max()),
-                    "median_norm": float(reference),
-                }
-                | evidence,
-                severity="info" if still else None,
-                why="They add nothing to what the frozen layer gives there." if still else "",
-                do="Nothing, if the units after them are dead or unused." if still else "",
-            )
-        yield from _dead_inputs(tensor, limits)
+        yield from _dead_outputs(subject, tensor, limits)
+        yield from _dead_inputs(subject, tensor, limits)
 
 
-def _squares(subject: Subject, tensor: Tensor) -> Array | None:
-    """Give the sums of squares of a weight's output channels."""
+def _dead_outputs(subject: Subject, tensor: Tensor, limits: Limits) -> Iterator[Finding]:
+    """Find output channels far smaller than their layer's others."""
+    spread = subject.spread(tensor)
+    # The median is no more than the largest.
+    if spread is None or spread[0] > limits["ratio"] ** 2 * spread[1]:
+        return
+    import numpy as np  # only where there may be something to find
+
+    squares = subject.squares(tensor)
+    if squares is None or len(squares) < limits["channels"]:
+        return
+    norms = np.sqrt(squares)
+    reference = _reference(norms)
+    if not reference:
+        return  # all are 0: that is the rule ``constant``
+    dead = np.flatnonzero(norms < limits["ratio"] * reference)
+    evidence: dict[str, Any] = {}
+    if len(dead):
+        dead, evidence = _confirmed(subject, tensor, dead, limits)
+    if len(dead):
+        noun, of = _noun(tensor), len(norms)
+        still = 0.0 in constants(tensor)
+        what = "are at 0, as they start" if still else "are dead"
+        yield Finding(
+            tensor.name,
+            f"{len(dead):,} of {of:,} {noun} {what}: norms up to "
+            f"{norms[dead].max():.2g} where the median is {reference:.2g}",
+            {
+                "channels": dead[:_LISTED].tolist(),
+                "count": len(dead),
+                "of": of,
+                "largest_norm": float(norms[dead].max()),
+                "median_norm": float(reference),
+            }
+            | evidence,
+            severity="info" if still else None,
+            why="They add nothing to what the frozen layer gives there." if still else "",
+            do="Nothing, if the units after them are dead or unused." if still else "",
+        )
+
+
+def _has_outputs(tensor: Tensor) -> bool:
+    """Whether a weight has output channels, and was learned."""
     at = channel_axis(tensor)
-    if at is None or tensor.axes[at].name not in OUTPUTS or _FIXED.search(tensor.name.lower()):
-        return None
-    return subject.squares(tensor)
+    return (
+        at is not None
+        and tensor.axes[at].name in OUTPUTS
+        and not _FIXED.search(tensor.name.lower())
+    )
 
 
 def _reference(norms: Array) -> float:
@@ -122,18 +141,19 @@ def _confirmed(
     }
 
 
-def _dead_inputs(tensor: Tensor, limits: Limits) -> Iterator[Finding]:
+def _dead_inputs(subject: Subject, tensor: Tensor, limits: Limits) -> Iterator[Finding]:
     """Find input channels all of whose weights are far smaller than those of the others."""
-    import numpy as np
-
     shape = tensor.shape or ()
+    if len(shape) < 2:
+        return  # a lazy layer's has none yet
     # Of filters in groups, the second axis is not that of the input.
     if len(tensor.axes) < 2 or tensor.axes[1].name not in ("in_channels", "in_features"):
         return
     if channel_axis(tensor) != 0 or shape[1] < limits["channels"] or shape[0] < 2:
         return
+    if subject.table(tensor) is None:
+        return
     # An input that is dead is so in the first rows.
-    norms = np.ones(0)
     for rows in (_SAMPLE, shape[0]):
         try:
             squares = input_squares(tensor, rows)
@@ -141,7 +161,12 @@ def _dead_inputs(tensor: Tensor, limits: Limits) -> Iterator[Finding]:
             return
         if squares is None:
             return
-        norms = np.sqrt(squares)
+        least, most = squares.spread()
+        if least > limits["ratio"] ** 2 * most:
+            return
+        import numpy as np  # only where there may be something to find
+
+        norms = np.sqrt(array_of(squares))
         if not (norms < limits["ratio"] * _reference(norms)).any():
             return
     reference = _reference(norms)
@@ -167,55 +192,44 @@ def _dead_inputs(tensor: Tensor, limits: Limits) -> Iterator[Finding]:
 def duplicate_filter(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find output channels that are the same in every value."""
     for tensor in subject.parameters:
-        squares = _squares(subject, tensor)
-        found = subject.statistics(tensor)
-        if squares is None or found is None or len(squares) < 2:
+        if not _has_outputs(tensor):
             continue
-        each = found.count // len(squares)
+        near = _ALIKE.get(tensor.dtype.name, _ALIKE_NARROW)
+        alike, found = subject.alike(tensor, near), subject.statistics(tensor)
+        if found is None or not alike:
+            continue
+        channels = (tensor.shape or ())[channel_axis(tensor) or 0]
+        each = found.count // channels
         # Few values of few patterns are equal by chance.
-        chance = 2 * log2(len(squares)) + limits["bits"]
+        chance = 2 * log2(channels) + limits["bits"]
         if each * found.entropy_bits < chance:
             continue
-        groups, all_read = _equal(tensor, squares)
+        groups, all_read = _equal(tensor, alike)
         if not groups:
             continue
         count = sum(map(len, groups))
         yield Finding(
             tensor.name,
-            f"{'' if all_read else 'at least '}{count:,} of {len(squares):,} {_noun(tensor)} are "
+            f"{'' if all_read else 'at least '}{count:,} of {channels:,} {_noun(tensor)} are "
             "copies of each other, in "
             f"{len(groups):,} {'group' if len(groups) == 1 else 'groups'}",
             {
                 "groups": [group[:_LISTED] for group in groups[:_LISTED]],
                 "count": count,
-                "of": len(squares),
+                "of": channels,
                 "needless": count - len(groups),
             },
             # All the same is how a fixed filter is built, such as one that scales a picture up.
-            severity="info" if count == len(squares) and len(groups) == 1 else None,
+            severity="info" if count == channels and len(groups) == 1 else None,
         )
 
 
-def _equal(tensor: Tensor, squares: Array) -> tuple[list[list[int]], bool]:
-    """Give the channels that are equal value by value, of those with sums of squares alike.
+def _equal(tensor: Tensor, alike: list[list[int]]) -> tuple[list[list[int]], bool]:
+    """Give the channels that are equal value by value, of groups with sums of squares alike.
 
     And whether all of those were read; there may be too many.
     """
-    import numpy as np
-
-    order = np.argsort(squares, kind="stable")
-    ordered = squares[order]
-    with np.errstate(invalid="ignore"):  # the difference of two infinities is none
-        near = _ALIKE.get(tensor.dtype.name, _ALIKE_NARROW)
-        alike = (np.diff(ordered) <= near * ordered[1:]) & (ordered[1:] > 0)
-    # Neighbours in order that are alike make one group of candidates.
-    starts = np.flatnonzero(np.diff(alike.astype(np.int8), prepend=0, append=0) == 1)
-    stops = np.flatnonzero(np.diff(alike.astype(np.int8), prepend=0, append=0) == -1)
-    candidates = [
-        part
-        for start, stop in zip(starts, stops, strict=True)
-        for part in _of_one_beginning(tensor, order[start : stop + 1])
-    ]
+    candidates = [part for group in alike for part in _of_one_beginning(tensor, group)]
     axis = channel_axis(tensor) or 0
     groups: list[list[int]] = []
     left = _READ
@@ -236,14 +250,15 @@ def _equal(tensor: Tensor, squares: Array) -> tuple[list[list[int]], bool]:
     return sorted(groups), left >= 0
 
 
-def _of_one_beginning(tensor: Tensor, channels: Array) -> list[list[int]]:
+def _of_one_beginning(tensor: Tensor, channels: list[int]) -> list[list[int]]:
     """Part channels by their first values, if they lie so that these are quickly had."""
     raw = getattr(tensor.values, "raw", None)
     each = (tensor.count or 0) // max(1, len(tensor))
-    if channel_axis(tensor) != 0 or raw is None or raw(0, 0) is None:
-        return [channels.tolist()]
+    whole = tensor.dtype.bits >= 8 and tensor.dtype.block == 1  # no value begins within a byte
+    if channel_axis(tensor) != 0 or not whole or raw is None or raw(0, 0) is None:
+        return [channels]
     parts: dict[bytes, list[int]] = defaultdict(list)
-    for channel in channels.tolist():
+    for channel in channels:
         start = channel * each
         try:
             parts[bytes(raw(start, start + min(each, _BEGINNING)))].append(channel)

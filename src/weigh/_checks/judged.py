@@ -11,6 +11,7 @@ from weigh._checks.starts import Start, constants, decides, starts
 from weigh._checks.subject import Subject
 from weigh._checks.verdict import MOVED, UNKNOWN, Verdict
 from weigh._errors import WeighError
+from weigh._measures.channels import channel_axis
 from weigh._measures.fit import Distribution, distance, top_deviation
 from weigh._measures.statistics import Statistics
 from weigh._model import Tensor
@@ -153,20 +154,20 @@ class _Look:
 
         Saxe et al. 2014 (arXiv:1312.6120); training does not keep that to the last digits.
         """
-        import numpy as np
-
         shape = self._tensor.shape or ()
         rows = shape[0] if shape else 0
         columns = self._count // rows if rows else 0
         if len(shape) < 2 or min(rows, columns) < 4 or self._count > _MOST_SPECTRUM:
             return False
-        squares = self._subject.squares(self._tensor)
+        spread = self._subject.spread(self._tensor)
         wide = rows <= columns
-        if wide and squares is not None and len(squares) == rows:
-            if np.ptp(squares) > 1e-3 * squares.mean():
+        if wide and spread is not None and channel_axis(self._tensor) == 0:
+            if spread[1] - spread[0] > 1e-3 * spread[1]:
                 return False
         elif not self._is_normal():
             return False
+        import numpy as np  # few tensors come so far
+
         try:
             matrix = self._tensor.read().reshape(rows, columns).astype(np.float64)
         except WeighError:

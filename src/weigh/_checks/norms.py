@@ -21,8 +21,6 @@ _MOST = 1 << 20
 
 def zeroed_norm(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find channels that a normalisation scales to nothing."""
-    import numpy as np
-
     for layer, own in subject.in_layers():
         scale = _one(own, _SCALES)
         if "Norm" not in layer.kind or scale is None or scale.role != "parameter":
@@ -36,6 +34,10 @@ def zeroed_norm(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
                 "its scale is 0 throughout: a start at 0, or a normalisation that adds 1 to it",
             )
             continue
+        if not _near_zero(subject, scale, limits["ratio"]):
+            continue
+        import numpy as np  # only where there may be something to find
+
         try:
             sizes = np.abs(scale.read().astype(np.float64)).reshape(-1)
         except WeighError:
@@ -58,6 +60,16 @@ def zeroed_norm(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
                     "median": usual,
                 },
             )
+
+
+def _near_zero(subject: Subject, scale: Tensor, ratio: float) -> bool:
+    """Whether a value may be that small beside the largest; as its table tells, which is quick."""
+    table, found = subject.table(scale), subject.statistics(scale)
+    if table is None or found is None or found.min is None or found.max is None:
+        return True
+    # As wide as a pattern of the top 16 bits may be.
+    limit = ratio * max(-found.min, found.max) * 1.02
+    return table.below(limit, with_equal=True) > table.below(-limit)
 
 
 def stale_buffer(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:

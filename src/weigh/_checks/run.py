@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import import_module
-from threading import Thread
 from typing import Any
 
 from weigh._checks.finding import SEVERITIES, Finding, Unsure
@@ -18,8 +16,6 @@ from weigh._measures.measured import Options
 from weigh._model import Network, Tensor
 from weigh._record import changed
 
-_LONG = 1 << 26
-"""Bytes that take longer to measure than NumPy takes to import."""
 _MOST = 10_000
 """Findings of one rule, beyond which nobody reads on."""
 
@@ -67,9 +63,6 @@ class Checker:
     def run(self) -> Iterator[str]:
         """Measure, then look; give the name of each tensor when it is measured."""
         channels = any("channels" in rule.needs for rule in self._rules)
-        if channels and self.bytes > _LONG:
-            # The rules need NumPy, which is imported beside the counting and not after it.
-            Thread(target=import_module, args=("numpy",), daemon=True).start()
         options = changed(self._options, channels=channels)
         for measured in measure(self.wanted, options):
             self.subject.put(measured)

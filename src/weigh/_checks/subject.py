@@ -103,4 +103,25 @@ class Subject:
         infinity in it has one of them for its sum.
         """
         measured = self._measured.get(tensor.name)
-        return None if measured is None else measured.squares
+        if measured is None or measured.squares is None:
+            return None
+        from weigh._measures.channels import array_of
+
+        return array_of(measured.squares)
+
+    def alike(self, tensor: Tensor, near: float) -> list[list[int]]:
+        """Give groups of channels whose sums differ by no more than a share of them."""
+        measured = self._measured.get(tensor.name)
+        if measured is None or measured.squares is None:
+            return []
+        return measured.squares.alike(near)
+
+    def spread(self, tensor: Tensor) -> tuple[float, float] | None:
+        """Give the least and the largest of these sums; (0, infinity) if one is not finite.
+
+        NumPy is not needed for that: most tensors are told to be healthy by it.
+        """
+        measured = self._measured.get(tensor.name)
+        if measured is None or measured.squares is None:
+            return None
+        return measured.squares.spread()

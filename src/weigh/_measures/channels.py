@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from weigh._measures._kernels import channel_squares
+from weigh._measures._kernels import ChannelSums, channel_squares
 from weigh._measures.feed import PIECE, counted_as
 from weigh._measures.table import Table
 from weigh._tensor import Tensor
@@ -80,21 +80,22 @@ class Squares:
             buffer, count, start, self._channels, self._inner
         )
 
-    def sums(self) -> np.ndarray[Any, Any]:
-        """Give the sum of each channel, in float64."""
-        import numpy as np
-
-        made = np.zeros(self._channels)
+    def sums(self) -> ChannelSums:
+        """Give the sum of each channel."""
+        made = ChannelSums(self._channels)
         for start, piece in sorted(self._pieces.items()):
-            given = np.frombuffer(piece)
-            first = start // self._inner % self._channels
-            head = min(len(given), self._channels - first)
-            made[first : first + head] += given[:head]
-            made[: len(given) - head] += given[head:]
+            made.add(piece, start // self._inner % self._channels)
         return made
 
 
-def input_squares(tensor: Tensor, rows: int) -> np.ndarray[Any, Any] | None:
+def array_of(sums: ChannelSums) -> np.ndarray[Any, Any]:
+    """Give sums as an array of float64."""
+    import numpy as np
+
+    return np.frombuffer(sums.to_bytes())
+
+
+def input_squares(tensor: Tensor, rows: int) -> ChannelSums | None:
     """Give the sum of squares of what each position of the second axis meets, in the first rows.
 
     Args:
@@ -106,19 +107,16 @@ def input_squares(tensor: Tensor, rows: int) -> np.ndarray[Any, Any] | None:
     Raises:
         ValuesError: the values cannot be had.
     """
-    import numpy as np
-
     shape = tensor.shape or ()
     raw = getattr(tensor.values, "raw", None)
     if raw is None or raw(0, 0) is None or tensor.dtype.name not in _TYPES:
         return None
     each = prod(shape[1:])
-    total = np.zeros(shape[1])
+    total = ChannelSums(shape[1])
     step = max(1, PIECE // max(1, each))
     for start in range(0, min(rows, shape[0]), step):
         stop = min(start + step, rows, shape[0])
         piece = raw(start * each, stop * each)
         count = (stop - start) * each
-        squares = channel_squares(tensor.dtype.name, piece, count, shape[1], prod(shape[2:]))
-        total += np.frombuffer(squares)
+        total.add(channel_squares(tensor.dtype.name, piece, count, shape[1], prod(shape[2:])), 0)
     return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from weigh._measures.statistics import QUANTILES, Statistics
 from weigh._measures.table import Table
@@ -11,7 +11,7 @@ from weigh._record import field, record
 from weigh._tensor import Tensor
 
 if TYPE_CHECKING:
-    import numpy as np
+    from weigh._measures._kernels import ChannelSums
 
 
 @record(frozen=True)
@@ -33,7 +33,7 @@ class Measured:
     stored: Table | None = None
     problem: str = ""
     exact: dict[int, float] = field(default_factory=dict)
-    squares: np.ndarray[Any, Any] | None = None
+    squares: ChannelSums | None = None
 
     def statistics(self, quantiles: Sequence[float] = QUANTILES) -> Statistics | None:
         """Work out the statistics; None if there are no values."""

@@ -264,6 +264,20 @@ NB_MODULE(_kernels, m) {
              },
              "which"_a, "rank"_a);
 
+    nb::class_<weigh::channels::Totals>(m, "ChannelSums")
+        .def(nb::init<std::size_t>(), "channels"_a)
+        .def("add",
+             [](weigh::channels::Totals& self, nb::bytes piece, std::size_t first) {
+                 std::vector<double> sums(piece.size() / sizeof(double));
+                 std::memcpy(sums.data(), piece.c_str(), 8 * sums.size());
+                 self.add(sums.data(), sums.size(), first);
+             },
+             "piece"_a, "first"_a)
+        .def("__len__", [](const weigh::channels::Totals& self) { return self.sums().size(); })
+        .def("spread", &weigh::channels::Totals::spread)
+        .def("alike", &weigh::channels::Totals::alike, "near"_a)
+        .def("to_bytes",
+             [](const weigh::channels::Totals& self) { return weigh::python_bytes(self.sums()); });
     m.def("channel_squares", &weigh::channel_squares, "dtype"_a, "buffer"_a, "count"_a,
           "channels"_a, "inner"_a);
     m.def(

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -250,6 +251,56 @@ class Sums {
    private:
     Add add_;
     std::uint64_t first_, at_, inner_;
+    std::vector<double> sums_;
+};
+
+// The sums of all channels of a tensor, put together from those of its pieces.
+class Totals {
+   public:
+    explicit Totals(std::size_t channels) : sums_(channels) {}
+
+    // Adds the sums of a piece, whose first value is of channel `first`.
+    void add(const double* sums, std::size_t count, std::size_t first) {
+        if (first >= sums_.size() || count > sums_.size())
+            throw std::invalid_argument("there are not so many channels");
+        for (std::size_t i = 0; i < count; ++i) sums_[(first + i) % sums_.size()] += sums[i];
+    }
+
+    const std::vector<double>& sums() const { return sums_; }
+
+    // The smallest and the largest sum; (0, infinity) if one is not finite.
+    std::pair<double, double> spread() const {
+        double least = std::numeric_limits<double>::infinity(), most = 0;
+        for (double sum : sums_) {
+            if (!std::isfinite(sum)) return {0, std::numeric_limits<double>::infinity()};
+            least = std::min(least, sum);
+            most = std::max(most, sum);
+        }
+        return {std::min(least, most), most};
+    }
+
+    // The channels whose sums differ from the next larger one by no more than a share of it, in
+    // groups of neighbours in that order. Sums of 0 and those that are not finite are left out.
+    std::vector<std::vector<std::size_t>> alike(double near) const {
+        std::vector<std::size_t> order;
+        for (std::size_t i = 0; i < sums_.size(); ++i)
+            if (std::isfinite(sums_[i]) && sums_[i] > 0) order.push_back(i);
+        std::sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
+            return sums_[a] != sums_[b] ? sums_[a] < sums_[b] : a < b;
+        });
+        std::vector<std::vector<std::size_t>> groups;
+        bool open = false;
+        for (std::size_t i = 1; i < order.size(); ++i) {
+            const double before = sums_[order[i - 1]], after = sums_[order[i]];
+            const bool close = after - before <= near * after;
+            if (close && !open) groups.push_back({order[i - 1]});
+            if (close) groups.back().push_back(order[i]);
+            open = close;
+        }
+        return groups;
+    }
+
+   private:
     std::vector<double> sums_;
 };
 

@@ -20,6 +20,7 @@ from weigh._measures.channels import (
     input_squares,
     median,
 )
+from weigh._measures.feed import reader_of
 from weigh._model import Tensor
 from weigh._pattern import pattern
 
@@ -71,7 +72,7 @@ def _dead_outputs(subject: Subject, tensor: Tensor, limits: Limits) -> Iterator[
     dead = np.flatnonzero(norms < limits["ratio"] * reference)
     evidence: dict[str, Any] = {}
     if len(dead):
-        dead, evidence = _confirmed(subject, tensor, dead, limits)
+        dead, evidence = _confirmed(subject, tensor, dead)
     if len(dead):
         noun, of = _noun(tensor), len(norms)
         still = 0.0 in constants(tensor)
@@ -119,9 +120,7 @@ def _noun(tensor: Tensor) -> str:
     return "filters" if len(tensor.shape or ()) > 2 else "outputs"
 
 
-def _confirmed(
-    subject: Subject, tensor: Tensor, dead: Array, limits: Limits
-) -> tuple[Array, dict[str, Any]]:
+def _confirmed(subject: Subject, tensor: Tensor, dead: Array) -> tuple[Array, dict[str, Any]]:
     """Ask the normalisation that follows: what it makes large again is not dead."""
     import numpy as np
 
@@ -167,12 +166,10 @@ def _dead_inputs(subject: Subject, tensor: Tensor, limits: Limits) -> Iterator[F
         import numpy as np  # only where there may be something to find
 
         norms = np.sqrt(array_of(squares))
-        if not (norms < limits["ratio"] * _reference(norms)).any():
+        reference = _reference(norms)
+        dead = np.flatnonzero(norms < limits["ratio"] * reference)
+        if not len(dead):
             return
-    reference = _reference(norms)
-    dead = np.flatnonzero(norms < limits["ratio"] * reference)
-    if not len(dead):
-        return
     yield Finding(
         tensor.name,
         f"{len(dead):,} of {shape[1]:,} inputs are ignored: norms up to {norms[dead].max():.2g} "
@@ -252,10 +249,10 @@ def _equal(tensor: Tensor, alike: list[list[int]]) -> tuple[list[list[int]], boo
 
 def _of_one_beginning(tensor: Tensor, channels: list[int]) -> list[list[int]]:
     """Part channels by their first values, if they lie so that these are quickly had."""
-    raw = getattr(tensor.values, "raw", None)
+    raw = reader_of(tensor.values)
     each = (tensor.count or 0) // max(1, len(tensor))
     whole = tensor.dtype.bits >= 8 and tensor.dtype.block == 1  # no value begins within a byte
-    if channel_axis(tensor) != 0 or not whole or raw is None or raw(0, 0) is None:
+    if channel_axis(tensor) != 0 or not whole or raw is None:
         return [channels]
     parts: dict[bytes, list[int]] = defaultdict(list)
     for channel in channels:

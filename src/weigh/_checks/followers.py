@@ -7,7 +7,8 @@ from weigh._model import Layer, Tensor
 from weigh._pattern import pattern
 
 _NUMBER = pattern(r"(.*?)(\d*)$")
-_VARIANCES = ("running_var", "moving_variance", "var")
+VARIANCES = ("running_var", "moving_variance", "var")
+"""What the running variance of a normalisation is called."""
 
 
 def norm_after(subject: Subject, weight: Tensor) -> tuple[Layer, Tensor, float] | None:
@@ -19,13 +20,13 @@ def norm_after(subject: Subject, weight: Tensor) -> tuple[Layer, Tensor, float] 
 
     Gives the layer, its running variance and what is added to that.
     """
-    layer = subject.layers.get(weight.layer)
+    layer = subject.layer_of(weight)
     if layer is None:
         return None
     size = (weight.shape or (0,))[0]
     for path in _candidates(subject, weight.layer):
         norm = subject.layers[path]
-        variance = next((norm._tensors[n] for n in _VARIANCES if n in norm._tensors), None)
+        variance = next((norm._tensors[n] for n in VARIANCES if n in norm._tensors), None)
         if variance is not None and variance.shape == (size,):
             row = norm.hyperparameters.get("eps") or norm.hyperparameters.get("epsilon")
             eps = row.value if row is not None and isinstance(row.value, float) else 1e-5

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from weigh._checks.finding import Finding, Unsure
+from weigh._checks.followers import VARIANCES
 from weigh._checks.rule import Limit, Limits, Rule
+from weigh._checks.starts import SCALES
 from weigh._checks.subject import Subject
 from weigh._errors import WeighError
 from weigh._measures.channels import median
 from weigh._model import Tensor
 
-_SCALES = ("weight", "gamma", "scale")
 _MEANS = ("running_mean", "moving_mean", "mean")
-_VARIANCES = ("running_var", "moving_variance", "var")
 _LISTED = 50
 _MOST = 1 << 20
 
@@ -22,7 +22,7 @@ _MOST = 1 << 20
 def zeroed_norm(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]:
     """Find channels that a normalisation scales to nothing."""
     for layer, own in subject.in_layers():
-        scale = _one(own, _SCALES)
+        scale = _one(own, SCALES)
         if "Norm" not in layer.kind or scale is None or scale.role != "parameter":
             continue
         found = subject.statistics(scale)
@@ -76,7 +76,7 @@ def stale_buffer(subject: Subject, limits: Limits) -> Iterator[Finding | Unsure]
     """Find running statistics that are still as they start, beside weights that are not."""
     norms = []
     for layer, own in subject.in_layers():
-        mean, variance = _one(own, _MEANS), _one(own, _VARIANCES)
+        mean, variance = _one(own, _MEANS), _one(own, VARIANCES)
         if mean is not None and variance is not None and _known(subject, mean, variance):
             norms.append((layer, own, mean, variance))
     fresh = {
@@ -123,7 +123,7 @@ def _is(subject: Subject, tensor: Tensor, value: float) -> bool:
 
 def _trained(subject: Subject, own: dict[str, Tensor]) -> bool | None:
     """Say whether a normalisation's scale or shift has left its start; None if it has none."""
-    rows = ((_one(own, _SCALES), 1.0), (_one(own, ("bias", "beta")), 0.0))
+    rows = ((_one(own, SCALES), 1.0), (_one(own, ("bias", "beta")), 0.0))
     known = [(t, value) for t, value in rows if t is not None and subject.statistics(t) is not None]
     return any(not _is(subject, t, value) for t, value in known) if known else None
 

@@ -33,7 +33,8 @@ class Start:
 
 
 _BIASES = ("bias", "in_proj_bias", "beta")
-_SCALES = ("weight", "gamma", "scale")
+SCALES = ("weight", "gamma", "scale")
+"""What the scale of a normalisation is called."""
 
 
 def constants(tensor: Tensor) -> list[float]:
@@ -45,7 +46,7 @@ def constants(tensor: Tensor) -> list[float]:
     if len(tensor.shape or ()) == 1 and own.startswith(_BIASES):
         return [0.0]
     # A vector called so, of a layer of unknown kind, is a scale, or the slopes of a PReLU.
-    if len(tensor.shape or ()) == 1 and own in _SCALES and initial is None:
+    if len(tensor.shape or ()) == 1 and own in SCALES and initial is None:
         return [1.0, 0.25]
     return [0.0] if _STARTS_AT_ZERO.search(tensor.name) else []
 

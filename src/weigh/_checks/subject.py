@@ -11,6 +11,7 @@ from weigh._model import Layer, Network, Tensor
 if TYPE_CHECKING:
     import numpy as np
 
+    from weigh._measures._kernels import ChannelSums
     from weigh._measures.measured import Measured
     from weigh._measures.table import Table
 
@@ -102,26 +103,26 @@ class Subject:
         None if there are no such channels, or the values cannot be had. A channel with NaN or an
         infinity in it has one of them for its sum.
         """
-        measured = self._measured.get(tensor.name)
-        if measured is None or measured.squares is None:
+        sums = self._sums(tensor)
+        if sums is None:
             return None
         from weigh._measures.channels import array_of
 
-        return array_of(measured.squares)
+        return array_of(sums)
 
     def alike(self, tensor: Tensor, near: float) -> list[list[int]]:
         """Give groups of channels whose sums differ by no more than a share of them."""
-        measured = self._measured.get(tensor.name)
-        if measured is None or measured.squares is None:
-            return []
-        return measured.squares.alike(near)
+        sums = self._sums(tensor)
+        return [] if sums is None else sums.alike(near)
 
     def spread(self, tensor: Tensor) -> tuple[float, float] | None:
         """Give the least and the largest of these sums; (0, infinity) if one is not finite.
 
         NumPy is not needed for that: most tensors are told to be healthy by it.
         """
+        sums = self._sums(tensor)
+        return None if sums is None else sums.spread()
+
+    def _sums(self, tensor: Tensor) -> ChannelSums | None:
         measured = self._measured.get(tensor.name)
-        if measured is None or measured.squares is None:
-            return None
-        return measured.squares.spread()
+        return None if measured is None else measured.squares

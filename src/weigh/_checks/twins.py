@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import product
-from math import prod
 
 from weigh._checks.finding import Finding, Severity, Unsure
 from weigh._checks.rule import Limits
 from weigh._checks.subject import Subject
 from weigh._covered import covered
 from weigh._errors import WeighError
-from weigh._index import Region
+from weigh._measures.feed import boxes, reader_of
 from weigh._model import Tensor
 
 _NAMED = 20
@@ -153,23 +151,15 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 def _pieces(tensor: Tensor) -> Iterator[memoryview | bytes]:
     """Give the bytes of a tensor piece by piece, in the order of its axes."""
-    raw = getattr(tensor.values, "raw", None)
-    if raw is not None and raw(0, 0) is not None and tensor.dtype.bits >= 8 > tensor.dtype.block:
+    raw = reader_of(tensor.values)
+    # Those of fewer bits, and of blocks, begin within a byte.
+    if raw is not None and tensor.dtype.bits >= 8 and tensor.dtype.block == 1:
         count = tensor.count or 0
         for start in range(0, count, _PIECE):
             yield raw(start, min(start + _PIECE, count))
         return
-    shape = tensor.shape or (1,)
-    axis = 0
-    while axis < len(shape) - 1 and prod(shape[axis + 1 :]) > _PIECE:
-        axis += 1
-    step = max(_PIECE // max(prod(shape[axis + 1 :]), 1), 1)
-    for before in product(*(range(size) for size in shape[:axis])):
-        for at in range(0, shape[axis], step):
-            index: tuple[int | slice, ...] = (*before, slice(at, at + step))
-            if not tensor.shape:
-                index = ()
-            yield tensor.values.read(Region.of(index, tensor.shape or ())).tobytes()
+    for region in boxes(tensor.shape or (), _PIECE):
+        yield tensor.values.read(region).tobytes()
 
 
 def _joined(groups: Sequence[Sequence[str]]) -> list[tuple[list[str], list[str]]]:

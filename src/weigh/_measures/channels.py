@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from weigh._measures._kernels import ChannelSums, channel_squares
-from weigh._measures.feed import PIECE, counted_as
+from weigh._measures.feed import PIECE, counted_as, reader_of
 from weigh._measures.table import Table
 from weigh._tensor import Tensor
 
@@ -108,8 +108,8 @@ def input_squares(tensor: Tensor, rows: int) -> ChannelSums | None:
         ValuesError: the values cannot be had.
     """
     shape = tensor.shape or ()
-    raw = getattr(tensor.values, "raw", None)
-    if raw is None or raw(0, 0) is None or tensor.dtype.name not in _TYPES:
+    raw = reader_of(tensor.values)
+    if raw is None or tensor.dtype.name not in _TYPES:
         return None
     each = prod(shape[1:])
     total = ChannelSums(shape[1])

@@ -64,6 +64,18 @@ class Feed:
     pieces: Callable[[], Iterator[tuple[memoryview, int]]]
 
 
+def reader_of(values: Values) -> Callable[[int, int], memoryview] | None:
+    """Give what hands out the bytes of a run of values where they lie, see ``LyingValues.raw``.
+
+    None if they do not lie end to end.
+
+    Raises:
+        ValuesError: the values cannot be had.
+    """
+    raw = getattr(values, "raw", None)
+    return None if raw is None or raw(0, 0) is None else raw
+
+
 def feed_of(values: Values) -> Feed:
     """Prepare the numbers that a tensor's values stand for: dequantized, if they are quantized."""
     if values.dtype.family in DEQUANTIZED:
@@ -77,18 +89,17 @@ def stored_feed(values: Values) -> Feed:
     dtype, shape = values.dtype, values.shape or ()
     name, parts = _stored_as(dtype)
     count = prod(shape) * parts
-    raw = getattr(values, "raw", None)
-    if raw is not None and raw(0, 0) is not None and (dtype.block > 1 or dtype.bits != 6):
+    raw = reader_of(values)
+    if raw is not None and (dtype.block > 1 or dtype.bits != 6):
         unit = dtype.size_of(dtype.block) if dtype.block > 1 else 1
         if dtype.block > 1:
             name, count = "uint8", dtype.size_of(count)
 
         def piece(start: int, stop: int) -> memoryview:
             if dtype.block > 1:
-                whole: memoryview = raw(start // unit * dtype.block, -(-stop // unit) * dtype.block)
+                whole = raw(start // unit * dtype.block, -(-stop // unit) * dtype.block)
                 return whole[start % unit :][: stop - start]
-            given: memoryview = raw(start // parts, stop // parts)
-            return given
+            return raw(start // parts, stop // parts)
 
         def pieces() -> Iterator[tuple[memoryview, int]]:
             for start in range(0, count, PIECE):

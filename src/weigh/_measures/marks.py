@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from weigh._measures.feed import reader_of
 from weigh._record import record
 from weigh._tensor import Tensor
 
@@ -189,11 +190,11 @@ def sample(tensor: Tensor, most: int) -> list[tuple[Array, bool]]:
         ValuesError: the values cannot be had.
     """
     count = tensor.count or 0
-    raw = getattr(tensor.values, "raw", None)
-    if raw is None or raw(0, 0) is None or count <= most:
+    raw = reader_of(tensor.values)
+    if raw is None or count <= most:
         if count <= max(most, _BLOCK):
             return [(np.ascontiguousarray(tensor.read()).reshape(-1), True)]
-        if raw is None or raw(0, 0) is None:
+        if raw is None:
             first = tensor[: max(1, most * len(tensor) // count)].read()
             return [(np.ascontiguousarray(first).reshape(-1)[: most // _CHUNK * _CHUNK], False)]
     blocks = max(1, most // _BLOCK)

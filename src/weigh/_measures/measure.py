@@ -42,7 +42,7 @@ def measure(tensors: Sequence[Tensor], options: Options | None = None) -> Iterat
     """
     options = options or Options()
     ordered = _by_place(tensors)
-    threads = options.threads or _processors()
+    threads = options.threads or processors()
     if threads == 1 or sum(tensor.count or 0 for tensor in ordered) <= _INLINE:
         for tensor in ordered:
             yield _measured(tensor, options)
@@ -62,7 +62,7 @@ def table_of(tensor: Tensor) -> Table:
     return measured.table
 
 
-def _processors() -> int:
+def processors() -> int:
     """Count the processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -168,14 +168,14 @@ class Moments:
         skewness = kurtosis = None
         if second:
             root, places = _root(second)
-            skewness = _ratio(third, second * root, places)
-            kurtosis = _ratio(fourth - 3 * second * second, second * second, 0)
+            skewness = ratio(third, second * root, places)
+            kurtosis = ratio(fourth - 3 * second * second, second * second, 0)
         return cls(
-            mean=_ratio(s1, n, unit),
-            std=_root_ratio(second, n, unit),
-            rms=_root_ratio(n * s2, n, unit),
-            l1=_ratio(absolute, 1, exponent),
-            l2=_root_ratio(s2, 1, unit),
+            mean=ratio(s1, n, unit),
+            std=root_ratio(second, n, unit),
+            rms=root_ratio(n * s2, n, unit),
+            l1=ratio(absolute, 1, exponent),
+            l2=root_ratio(s2, 1, unit),
             skewness=skewness,
             kurtosis=kurtosis,
         )
@@ -187,13 +187,13 @@ def _root(square: int) -> tuple[int, int]:
     return math.isqrt(square << (2 * places)), places
 
 
-def _root_ratio(square: int, below: int, exponent: int) -> float:
+def root_ratio(square: int, below: int, exponent: int) -> float:
     """Divide the root of a whole number, and scale by a power of two."""
     root, places = _root(square)
-    return _ratio(root, below, exponent - places)
+    return ratio(root, below, exponent - places)
 
 
-def _ratio(above: int, below: int, exponent: int) -> float:
+def ratio(above: int, below: int, exponent: int) -> float:
     """Divide whole numbers, scale by a power of two, and round once; too large is infinite."""
     try:
         return (above << exponent) / below if exponent >= 0 else above / (below << -exponent)

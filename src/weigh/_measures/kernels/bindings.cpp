@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "channels.hpp"
+#include "compare.hpp"
 #include "refiner.hpp"
 #include "table.hpp"
 
@@ -123,6 +124,21 @@ std::vector<std::uint64_t> histogram(const Table& table, const std::vector<doubl
         made.push_back(to - std::min(from, to));
     }
     return made;
+}
+
+void add_pairs(Comparison& comparison, nb::handle first, nb::handle second, std::size_t count,
+               std::uint64_t start, bool skip) {
+    const Bytes a(first), b(second);
+    nb::gil_scoped_release release;
+    comparison.add(a.data(), b.data(), a.size(), b.size(), count, start, skip);
+}
+
+// Whether the bytes of two buffers are the same.
+bool same_bytes(nb::handle first, nb::handle second) {
+    const Bytes a(first), b(second);
+    if (a.size() != b.size()) return false;
+    nb::gil_scoped_release release;
+    return !std::memcmp(a.data(), b.data(), a.size());
 }
 
 nb::bytes python_bytes(const std::vector<double>& numbers) {
@@ -278,6 +294,30 @@ NB_MODULE(_kernels, m) {
         .def("alike", &weigh::channels::Totals::alike, "near"_a)
         .def("to_bytes",
              [](const weigh::channels::Totals& self) { return weigh::python_bytes(self.sums()); });
+    nb::class_<weigh::Comparison>(m, "Comparison")
+        .def(nb::init<const std::string&, const std::string&, bool>(), "first"_a, "second"_a,
+             "counted"_a = true)
+        .def("add", &weigh::add_pairs, "first"_a, "second"_a, "count"_a, "start"_a, "skip"_a)
+        .def("merge", &weigh::Comparison::merge, "other"_a)
+        .def("found",
+             [](const weigh::Comparison& self) {
+                 const weigh::Compared& all = self.found();
+                 return std::make_tuple(all.count, all.changed, all.finite, all.flipped,
+                                        all.zeros_a, all.zeros_b, all.zeros_both, all.most,
+                                        all.most_at);
+             })
+        .def("sums",
+             [](const weigh::Comparison& self) {
+                 const weigh::Compared& all = self.found();
+                 return std::make_tuple(weigh::python_sum(all.aa), weigh::python_sum(all.bb),
+                                        weigh::python_sum(all.ab), weigh::python_sum(all.dd));
+             })
+        .def("equal", &weigh::Comparison::equal)
+        .def("changes", [](const weigh::Comparison& self) {
+            const std::string state = self.changes().state();
+            return nb::bytes(state.data(), state.size());
+        });
+    m.def("same_bytes", &weigh::same_bytes, "first"_a, "second"_a);
     m.def("channel_squares", &weigh::channel_squares, "dtype"_a, "buffer"_a, "count"_a,
           "channels"_a, "inner"_a);
     m.def(

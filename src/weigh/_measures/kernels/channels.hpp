@@ -24,7 +24,7 @@ typedef float F16 __attribute__((vector_size(64)));
 typedef std::uint32_t U16 __attribute__((vector_size(64)));
 typedef wide::F8 F8;
 
-// Sixteen values as doubles; of small floats without their signs, since they are squared.
+// Sixteen values as doubles. `load` leaves out the signs of small floats, which it squares.
 struct Sixteen {
     D8 low, high;
 };
@@ -45,10 +45,13 @@ WEIGH_INLINE U16 widened(const T* values) {
 
 struct Float {
     typedef float Stored;
-    static WEIGH_INLINE Sixteen load(const float* values) {
+    static WEIGH_INLINE F16 signed_floats(const float* values) {
         F16 loaded;
         std::memcpy(&loaded, values, sizeof(loaded));
-        return doubles(loaded);
+        return loaded;
+    }
+    static WEIGH_INLINE Sixteen load(const float* values) {
+        return doubles(signed_floats(values));
     }
 };
 struct Double {
@@ -64,6 +67,7 @@ struct Brain {
     static WEIGH_INLINE F16 floats(const std::uint16_t* values) {
         return reinterpret_cast<F16>(widened(values) << 16);
     }
+    static WEIGH_INLINE F16 signed_floats(const std::uint16_t* values) { return floats(values); }
     static WEIGH_INLINE Sixteen load(const std::uint16_t* values) {
         return doubles(floats(values));
     }
@@ -72,10 +76,15 @@ struct Brain {
 template <typename T, int Bits, int M, int Bias, std::uint32_t Top>
 struct Small {
     typedef T Stored;
-    static WEIGH_INLINE F16 floats(const T* values) {
+    static WEIGH_INLINE F16 floats(const T* values) { return sizes(widened(values)); }
+    static WEIGH_INLINE F16 signed_floats(const T* values) {
+        const U16 bits = widened(values), signs = (bits >> (Bits - 1)) << 31;
+        return reinterpret_cast<F16>(reinterpret_cast<U16>(sizes(bits)) | signs);
+    }
+    static WEIGH_INLINE F16 sizes(const U16& stored) {
         // The exponent is put right by a multiplication, which makes subnormals right too.
         const float scale = float_of(static_cast<std::uint32_t>(127 + 127 - Bias) << 23);
-        const U16 magnitude = widened(values) & ((1u << (Bits - 1)) - 1);
+        const U16 magnitude = stored & ((1u << (Bits - 1)) - 1);
         const U16 infinite = U16{} + 0x7f800000u;
         const U16 bits = magnitude >= Top ? infinite : magnitude << (23 - M);
         return reinterpret_cast<F16>(bits) * scale;

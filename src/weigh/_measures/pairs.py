@@ -1,0 +1,194 @@
+"""How the values of two tensors of one shape are handed to a comparison, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from weigh._dtypes import DType
+from weigh._errors import ValuesError
+from weigh._facts import Values
+from weigh._index import Region
+from weigh._measures._kernels import Comparison, same_bytes
+from weigh._measures.feed import (
+    DEQUANTIZED,
+    PIECE,
+    boxes,
+    bytes_of,
+    counted_as,
+    encoded,
+    reader_of,
+    refuse_repetition,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+COMPARED = ("float32", "float64", "bfloat16", "float16", "float8_e4m3fn", "float8_e5m2")
+"""The types whose numbers are compared as they lie; others are read as float64 before."""
+
+Raw = Callable[[int, int], memoryview]
+
+
+class PairFeed:
+    """The values of two tensors, in the order of their axes.
+
+    Args:
+        a: the values of one.
+        b: those of the other, of the same shape.
+
+    Attributes:
+        count: how many values there are.
+        parts: how many numbers each is: two for a complex one.
+        types: what the numbers are compared as.
+        apart: whether any run of values can be had by itself, so that threads may share them.
+
+    Raises:
+        ValuesError: the values of one cannot be had.
+    """
+
+    def __init__(self, a: Values, b: Values) -> None:
+        if a.shape is None or b.shape is None:
+            raise ValuesError("it has no values before the layer's first input")
+        if a.shape != b.shape:
+            raise ValueError("only tensors of one shape are compared")
+        self._a, self._b = a, b
+        self.shape = a.shape
+        self.count = prod(a.shape)
+        self._raw = reader_of(a), reader_of(b)
+        self._plain = _plain(a.dtype) and _plain(b.dtype)
+        same_parts = counted_as(a.dtype)[1] == counted_as(b.dtype)[1]
+        self._plain = self._plain and same_parts
+        self.parts = counted_as(a.dtype)[1] if self._plain else 1
+        self.types = (
+            (counted_as(a.dtype)[0], counted_as(b.dtype)[0])
+            if self._plain
+            else ("float64", "float64")
+        )
+        self.apart = self._plain and None not in self._raw
+        if None in self._raw:
+            refuse_repetition(a)
+            refuse_repetition(b)
+
+    def comparison(self, *, counted: bool = True) -> Comparison:
+        """Make what holds these against each other.
+
+        Args:
+            counted: whether the changes are counted too.
+        """
+        return Comparison(*self.types, counted)
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """Say what parts of the values are best looked at one after the other."""
+        if not self.apart:
+            return [(0, self.count)]
+        starts = range(0, self.count, PIECE)
+        return [(start, min(start + PIECE, self.count)) for start in starts] or [(0, 0)]
+
+    def add(self, found: Comparison, start: int, stop: int, *, skip: bool) -> int | None:
+        """Compare a run of values: any, if they can be had apart, else all.
+
+        Args:
+            found: what it is added to.
+            start: the first value.
+            stop: one past the last.
+            skip: whether what is equal bit for bit is only noted.
+
+        Returns:
+            How many values differ, where the comparison cannot say so itself; else None.
+        """
+        one, other = self._raw
+        if self.apart and one is not None and other is not None:
+            count = (stop - start) * self.parts
+            found.add(one(start, stop), other(start, stop), count, start * self.parts, skip)
+            return None
+        if skip and self.lie_equal():
+            return 0
+        return self._add_boxes(found)
+
+    def squares(self, found: Comparison) -> None:
+        """Add to a comparison what was only noted as equal."""
+        one = self._raw[0]
+        for first, last in found.equal():
+            assert one is not None  # only of what lies end to end is anything noted
+            for start in range(first, last, PIECE):
+                stop = min(start + PIECE, last)
+                piece = one(start // self.parts, stop // self.parts)
+                found.add(piece, piece, stop - start, start, False)  # noqa: FBT003
+
+    def lie_equal(self) -> bool:
+        """Whether both lie end to end, in one type, and are equal bit for bit."""
+        one, other = self._raw
+        if one is None or other is None or self._a.dtype.name != self._b.dtype.name:
+            return False
+        step = PIECE
+        # Values in blocks, and of fewer than 8 bits, are cut between whole bytes.
+        runs = ((start, min(start + step, self.count)) for start in range(0, self.count, step))
+        return all(same_bytes(one(*run), other(*run)) for run in runs)
+
+    def pieces(self) -> Iterator[tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+        """Read both box by box, in order: the place of the first value, and both arrays."""
+        start = 0
+        for region in boxes(self.shape, PIECE):
+            yield start, self._a.read(region), self._b.read(region)
+            start += prod(region.counts)
+
+    def _add_boxes(self, found: Comparison) -> int | None:
+        changed = 0
+        for start, one, other in self.pieces():
+            if self._plain:
+                first = bytes_of(encoded(one, self._a.dtype))
+                second = bytes_of(encoded(other, self._b.dtype))
+                found.add(first, second, one.size * self.parts, start * self.parts, False)  # noqa: FBT003
+            else:
+                changed += unequal(one, other)
+                first, second = bytes_of(doubles(one)), bytes_of(doubles(other))
+                found.add(first, second, one.size, start, False)  # noqa: FBT003
+        return None if self._plain else changed
+
+
+def _plain(dtype: DType) -> bool:
+    """Whether the numbers of a type are compared as they are stored."""
+    return dtype.family not in DEQUANTIZED and counted_as(dtype)[0] in COMPARED
+
+
+def doubles(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Give values as an array of float64 without gaps; of complex ones, their sizes."""
+    import numpy as np
+
+    if values.dtype.kind == "c":
+        values = np.abs(values)
+    return np.ascontiguousarray(values, np.float64)
+
+
+def unequal(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
+    """Count the values that differ; NaN is equal to NaN here, since its bits say nothing."""
+    import numpy as np
+
+    differ = one != other
+    if one.dtype.kind in "fc" and other.dtype.kind in "fc":
+        differ &= ~(np.isnan(one) & np.isnan(other))
+    return int(np.count_nonzero(differ))
+
+
+def positions(
+    a: Values, b: Values, axis: int
+) -> Iterator[tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """Read what lies at each position of an axis in both tensors, as arrays of float64."""
+    import numpy as np
+
+    shape = a.shape or ()
+    size = shape[axis]
+    each = prod(shape) // size if size else 0
+    step = max(1, PIECE // max(1, each))
+    refuse_repetition(a)
+    refuse_repetition(b)
+    for first in range(0, size, step):
+        index: Any = (*(slice(None),) * axis, slice(first, first + step))
+        region = Region.of(index, shape)
+        one, other = (np.moveaxis(v.read(region), axis, 0) for v in (a, b))
+        for offset in range(len(one)):
+            yield first + offset, one[offset], other[offset]
+
+

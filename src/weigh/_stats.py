@@ -78,14 +78,13 @@ def _write_text(request: Request, report: StatisticsReport) -> None:
     import shutil
 
     from weigh._views.stats import stats_document
-    from weigh._views.terminal import write
+    from weigh._views.terminal import draws, write
 
     terminal = sys.stdout.isatty()
-    letters = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     document = stats_document(
         report,
         width=shutil.get_terminal_size().columns if terminal else None,
-        picture=terminal and letters,
+        picture=draws(sys.stdout),
         sort=request.sort,
         ascending=request.ascending,
         top=request.top,

@@ -1,4 +1,4 @@
-"""What the values of one tensor and those of another differ by, worked out in one pass over both."""
+"""What the values of two tensors differ by, worked out in one pass over both."""
 
 from __future__ import annotations
 

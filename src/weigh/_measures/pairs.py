@@ -42,7 +42,9 @@ class PairFeed:
         count: how many values there are.
         parts: how many numbers each is: two for a complex one.
         types: what the numbers are compared as.
-        apart: whether any run of values can be had by itself, so that threads may share them.
+        lying: whether both lie end to end.
+        apart: whether, besides, they are compared as they are stored, so that threads may share
+            them.
 
     Raises:
         ValuesError: the values of one cannot be had.
@@ -66,8 +68,9 @@ class PairFeed:
             if self._plain
             else ("float64", "float64")
         )
-        self.apart = self._plain and None not in self._raw
-        if None in self._raw:
+        self.lying = None not in self._raw
+        self.apart = self._plain and self.lying
+        if not self.lying:
             refuse_repetition(a)
             refuse_repetition(b)
 
@@ -190,5 +193,3 @@ def positions(
         one, other = (np.moveaxis(v.read(region), axis, 0) for v in (a, b))
         for offset in range(len(one)):
             yield first + offset, one[offset], other[offset]
-
-

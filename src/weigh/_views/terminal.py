@@ -32,6 +32,13 @@ def write(document: Document, stream: IO[str] | None) -> None:
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def draws(stream: IO[str] | None) -> bool:
+    """Whether small pictures made of letters can be shown: on a terminal that has the letters."""
+    if stream is None or not stream.isatty():
+        return False
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
+
+
 def _columns() -> int:
     from shutil import get_terminal_size  # a pipe does not need it
 

@@ -143,6 +143,23 @@ def test_pieces_of_any_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
     assert max(map(len, pieces)) <= 1 << 20
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e4m3fn])
+@pytest.mark.parametrize("shape", [(1500, 1000), (30, 20)])
+def test_equal_values_of_which_some_lie_the_other_way(
+    shape: tuple[int, ...], dtype: torch.dtype, tmp_path: Path
+) -> None:
+    weight = torch.randn(shape)
+    weight[-1, -1] = 7
+    weight = weight.to(dtype)
+    state = {"a.weight": weight, "b.weight": weight.t().contiguous().t()}
+    limits = {"broken-tie": {"least-values": 100}}
+    (one,) = found(saved(tmp_path, state), "broken-tie", config=limits)
+    assert one.evidence["names"] == ["a.weight", "b.weight"]
+    first, last = weight[0, 0], weight[-1, -1]
+    state["b.weight"][0, 0], state["b.weight"][-1, -1] = last, first  # the same counts
+    assert found(saved(tmp_path, state), "broken-tie", config=limits) == []
+
+
 def test_copies_of_one_layer_are_one_finding() -> None:
     layer = torch.nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
     net = torch.nn.TransformerEncoder(layer, 4)

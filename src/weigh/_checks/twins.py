@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
+from math import prod
 
 from weigh._checks.finding import Finding, Severity, Unsure
 from weigh._checks.rule import Limits
 from weigh._checks.subject import Subject
 from weigh._covered import covered
 from weigh._errors import WeighError
-from weigh._measures.feed import boxes, reader_of
+from weigh._measures.feed import DEQUANTIZED, boxes, bytes_of, encoded, reader_of
 from weigh._model import Tensor
 
 _NAMED = 20
@@ -149,17 +150,23 @@ def _equal(one: Tensor, other: Tensor) -> bool:
         return False
 
 
-def _pieces(tensor: Tensor) -> Iterator[memoryview | bytes]:
-    """Give the bytes of a tensor piece by piece, in the order of its axes."""
-    raw = reader_of(tensor.values)
+def _pieces(tensor: Tensor) -> Iterator[memoryview]:
+    """Give the bytes of a tensor as they are stored, in the order of its axes.
+
+    Tensors of one shape and type are cut at the same places, however they lie.
+    """
+    raw, dtype = reader_of(tensor.values), tensor.dtype
     # Those of fewer bits, and of blocks, begin within a byte.
-    if raw is not None and tensor.dtype.bits >= 8 and tensor.dtype.block == 1:
-        count = tensor.count or 0
-        for start in range(0, count, _PIECE):
-            yield raw(start, min(start + _PIECE, count))
-        return
+    lies = dtype.bits >= 8 and dtype.block == 1
+    start = 0
     for region in boxes(tensor.shape or (), _PIECE):
-        yield tensor.values.read(region).tobytes()
+        stop = start + prod(region.counts)
+        if raw is not None and lies:
+            yield raw(start, stop)
+        else:
+            array = tensor.values.read(region)
+            yield bytes_of(array if dtype.family in DEQUANTIZED else encoded(array, dtype))
+        start = stop
 
 
 def _joined(groups: Sequence[Sequence[str]]) -> list[tuple[list[str], list[str]]]:

@@ -52,6 +52,8 @@ def check(found: Difference, a, b, changed: int | None = None) -> None:
         assert found.relative_change == 0
         return
     assert found.finite == both.sum()
+    assert found.odd_a == (~np.isfinite(wide(a))).sum()
+    assert found.odd_b == (~np.isfinite(wide(b))).sum()
     d = y - x
     near = {"rel": 1e-12, "abs": 1e-300}
     assert found.norm_a == pytest.approx(np.linalg.norm(x), **near)
@@ -173,6 +175,7 @@ def test_nan_and_infinities_take_no_part_but_are_counted():
     b = np.array([1, np.nan, 3, np.inf, 5, -np.inf, 4.5], "f4")
     found = difference(a, b)
     assert (found.changed_values, found.finite, found.max_abs, found.max_at) == (4, 2, 0.5, (6,))
+    assert (found.odd_a, found.odd_b) == (4, 3)
     assert found.relative_change == pytest.approx(0.5 / math.sqrt(17))
 
 
@@ -262,8 +265,22 @@ def test_progress_comes_to_the_bytes_of_the_first():
     assert sum(told) == a.nbytes
 
 
+def test_whoever_stops_listening_stops_the_work() -> None:
+    strided = np.zeros((3000, 6000), "f4").T  # it is read box by box, by one thread
+    other = strided + 1
+    told = []
+
+    def stop(count):
+        told.append(count)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(compare([Pair(values_of(strided), values_of(other))], 2, stop))
+    assert sum(told) < strided.nbytes
+
+
 def test_too_few_bytes_are_refused():
     with pytest.raises(ValueError, match="fewer bytes"):
-        Comparison("float32", "float32").add(b"1234", b"12345678", 2, 0, True)  # noqa: FBT003
+        Comparison("float32", "float32").add(b"1234", b"12345678", 2, 0, True)
     with pytest.raises(ValueError, match="int8"):
         Comparison("int8", "float32")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from queue import SimpleQueue
 
@@ -68,14 +69,14 @@ def compare(
 class _Job:
     """A pair, and what is known of it so far."""
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: Pair, heed: Callable[[Pair, int], None]) -> None:
         self.pair = pair
         self.problem = ""
         self.changed: int | None = None
         self.left = 1
         self.stretches: list[tuple[int, int]] = [(0, 0)]
         try:
-            self.feed = PairFeed(pair.a, pair.b)
+            self.feed = PairFeed(pair.a, pair.b, partial(heed, pair))
             self.found = self.feed.comparison(counted=pair.counted)
             self.stretches = self.feed.stretches()
             self.left = len(self.stretches)
@@ -115,7 +116,7 @@ class _Crew:
         self, pairs: Iterable[Pair], threads: int, progress: Callable[[int], None] | None
     ) -> None:
         self._threads, self._progress = threads, progress
-        self._tasks = chain.from_iterable(map(_tasks, pairs))
+        self._tasks = chain.from_iterable(self._parts(pair) for pair in pairs)
         self._lock = threading.Lock()
         self._done: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
         self._stopped = False
@@ -152,16 +153,25 @@ class _Crew:
                 with self._lock:
                     job.left -= 1
                     whole = not job.left
-                if self._progress is not None:
-                    self._progress(job.pair.a.dtype.size_of(stop - start))
                 if whole:
                     self._done.put(job.outcome())
+        except _StoppedError:
+            pass
         except BaseException as error:
             self._done.put(error)
         self._done.put(None)
 
+    def _parts(self, pair: Pair) -> Iterator[tuple[_Job, int, int]]:
+        job = _Job(pair, self._heed)
+        for start, stop in job.stretches:
+            yield job, start, stop
 
-def _tasks(pair: Pair) -> Iterator[tuple[_Job, int, int]]:
-    job = _Job(pair)
-    for start, stop in job.stretches:
-        yield job, start, stop
+    def _heed(self, pair: Pair, count: int) -> None:
+        if self._stopped:
+            raise _StoppedError
+        if self._progress is not None and count:
+            self._progress(pair.a.dtype.size_of(count))
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the answer any more."""

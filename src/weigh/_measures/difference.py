@@ -16,12 +16,15 @@ from weigh._record import record
 class Difference:
     """How the values of a tensor B differ from those of a tensor A at the same places.
 
-    All but the counts are those of the pairs in which both numbers are finite.
+    All but the counts are those of the pairs in which both numbers are finite, in double precision:
+    integers beyond 2^53 are rounded to it.
 
     Attributes:
         count: how many values there are. A complex number counts as two.
         changed_values: how many of them differ in a bit, or as numbers where the types differ.
         finite: how many pairs are of two finite numbers.
+        odd_a: how many values of A are NaN or infinite; 0 is said of tensors that are equal.
+        odd_b: how many of B.
         norm_a: the root of the sum of squares of A (the Frobenius norm).
         norm_b: that of B.
         norm_change: that of the change, B - A.
@@ -42,6 +45,8 @@ class Difference:
     count: int
     changed_values: int
     finite: int
+    odd_a: int = 0
+    odd_b: int = 0
     norm_a: float | None = None
     norm_b: float | None = None
     norm_change: float = 0.0
@@ -78,9 +83,9 @@ class Difference:
             parts: how many numbers a value is: two for a complex one.
             changed: how many values differ, where the comparison was given other numbers.
         """
-        count, differing, finite, flipped, zeros_a, zeros_b, both, most, most_at = (
-            comparison.found()
-        )
+        seen = comparison.found()
+        count, differing, finite, flipped, zeros_a, zeros_b, both = seen[:7]
+        odd_a, odd_b, most, most_at = seen[7:]
         aa, bb, ab, dd = map(_number, comparison.sums())
         norm_a, norm_b, norm_change = _root(aa), _root(bb), _root(dd)
         table = Table.__new__(Table)
@@ -91,6 +96,8 @@ class Difference:
             count=count,
             changed_values=differing if changed is None else changed,
             finite=finite,
+            odd_a=odd_a,
+            odd_b=odd_b,
             norm_a=norm_a,
             norm_b=norm_b,
             norm_change=norm_change,
@@ -149,7 +156,8 @@ def _cosine(aa: Exact, bb: Exact, ab: Exact) -> float | None:
         return None
     # The root of a ratio of whole numbers: nothing is lost where numbers are very large or small.
     square = ratio(ab[0] * ab[0], aa[0] * bb[0], 2 * ab[1] - aa[1] - bb[1])
-    return math.copysign(min(1.0, math.sqrt(square)), ab[0])
+    size = min(1.0, math.sqrt(square))
+    return -size if ab[0] < 0 else size
 
 
 def _index(at: int, shape: tuple[int, ...]) -> tuple[int, ...]:

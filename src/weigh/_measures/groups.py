@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weigh._dtypes import DTYPES
@@ -48,19 +48,23 @@ def axis_of(tensor: Tensor, name: str) -> int | None:
     return next((at for at, axis in enumerate(tensor.axes) if axis.name == name), None)
 
 
-def check_axis(tensors: list[Tensor], name: str) -> None:
+def check_axis(tensors: Sequence[Tensor], name: str, groups: Sequence[str] = GROUPS) -> None:
     """Refuse a name that no axis of any tensor has.
+
+    Args:
+        tensors: the tensors.
+        name: the name.
+        groups: what it may have been besides.
 
     Raises:
         UnknownNameError: none has it.
     """
-    known = sorted({axis.name for tensor in tensors for axis in tensor.axes} - {"?"})
-    if name not in known:
-        near = did_you_mean(name, [*GROUPS, *known])
-        raise UnknownNameError(
-            f"there is no group and no axis called {name!r}",
-            do=near or f"There are: {', '.join([*GROUPS, *known])}.",
-        )
+    axes = sorted({axis.name for tensor in tensors for axis in tensor.axes} - {"?"})
+    if name not in axes:
+        known = [*groups, *axes]
+        do = did_you_mean(name, known) or (f"There are: {', '.join(known)}." if known else "")
+        what = "no group and no axis" if groups else "no axis"
+        raise UnknownNameError(f"there is {what} called {name!r}", do=do)
 
 
 def measure_positions(tensor: Tensor, axis: int, options: Options) -> Iterator[Measured]:

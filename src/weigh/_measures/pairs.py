@@ -31,12 +31,17 @@ COMPARED = ("float32", "float64", "bfloat16", "float16", "float8_e4m3fn", "float
 Raw = Callable[[int, int], memoryview]
 
 
+def _go_on(count: int) -> None:
+    """Do not stop."""
+
+
 class PairFeed:
     """The values of two tensors, in the order of their axes.
 
     Args:
         a: the values of one.
         b: those of the other, of the same shape.
+        heed: told after each piece how many more values were looked at; it may raise, to stop.
 
     Attributes:
         count: how many values there are.
@@ -50,19 +55,19 @@ class PairFeed:
         ValuesError: the values of one cannot be had.
     """
 
-    def __init__(self, a: Values, b: Values) -> None:
+    def __init__(self, a: Values, b: Values, heed: Callable[[int], None] = _go_on) -> None:
         if a.shape is None or b.shape is None:
             raise ValuesError("it has no values before the layer's first input")
         if a.shape != b.shape:
             raise ValueError("only tensors of one shape are compared")
-        self._a, self._b = a, b
+        self._a, self._b, self._heed = a, b, heed
         self.shape = a.shape
         self.count = prod(a.shape)
         self._raw = reader_of(a), reader_of(b)
         self._plain = _plain(a.dtype) and _plain(b.dtype)
         same_parts = counted_as(a.dtype)[1] == counted_as(b.dtype)[1]
         self._plain = self._plain and same_parts
-        self.parts = counted_as(a.dtype)[1] if self._plain else 1
+        self.parts = max(counted_as(a.dtype)[1], counted_as(b.dtype)[1])
         self.types = (
             (counted_as(a.dtype)[0], counted_as(b.dtype)[0])
             if self._plain
@@ -105,8 +110,10 @@ class PairFeed:
         if self.apart and one is not None and other is not None:
             count = (stop - start) * self.parts
             found.add(one(start, stop), other(start, stop), count, start * self.parts, skip)
+            self._heed(stop - start)
             return None
         if skip and self.lie_equal():
+            self._heed(self.count)
             return 0
         return self._add_boxes(found)
 
@@ -118,7 +125,8 @@ class PairFeed:
             for start in range(first, last, PIECE):
                 stop = min(start + PIECE, last)
                 piece = one(start // self.parts, stop // self.parts)
-                found.add(piece, piece, stop - start, start, False)  # noqa: FBT003
+                found.add(piece, piece, stop - start, start, skip=False)
+                self._heed(0)
 
     def lie_equal(self) -> bool:
         """Whether both lie end to end, in one type, and are equal bit for bit."""
@@ -127,8 +135,12 @@ class PairFeed:
             return False
         step = PIECE
         # Values in blocks, and of fewer than 8 bits, are cut between whole bytes.
-        runs = ((start, min(start + step, self.count)) for start in range(0, self.count, step))
-        return all(same_bytes(one(*run), other(*run)) for run in runs)
+        for start in range(0, self.count, step):
+            self._heed(0)
+            run = start, min(start + step, self.count)
+            if not same_bytes(one(*run), other(*run)):
+                return False
+        return True
 
     def pieces(self) -> Iterator[tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """Read both box by box, in order: the place of the first value, and both arrays."""
@@ -143,11 +155,12 @@ class PairFeed:
             if self._plain:
                 first = bytes_of(encoded(one, self._a.dtype))
                 second = bytes_of(encoded(other, self._b.dtype))
-                found.add(first, second, one.size * self.parts, start * self.parts, False)  # noqa: FBT003
+                found.add(first, second, one.size * self.parts, start * self.parts, skip=False)
             else:
-                changed += unequal(one, other)
-                first, second = bytes_of(doubles(one)), bytes_of(doubles(other))
-                found.add(first, second, one.size, start, False)  # noqa: FBT003
+                x, y = doubles(one, other)
+                changed += unequal(one, other) if self.parts == 1 else unequal(x, y)
+                found.add(bytes_of(x), bytes_of(y), x.size, start * self.parts, skip=False)
+            self._heed(one.size)
         return None if self._plain else changed
 
 
@@ -156,13 +169,17 @@ def _plain(dtype: DType) -> bool:
     return dtype.family not in DEQUANTIZED and counted_as(dtype)[0] in COMPARED
 
 
-def doubles(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Give values as an array of float64 without gaps; of complex ones, their sizes."""
+def doubles(
+    one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Give values as arrays of float64 without gaps; two numbers each, where some are complex."""
     import numpy as np
 
-    if values.dtype.kind == "c":
-        values = np.abs(values)
-    return np.ascontiguousarray(values, np.float64)
+    if "c" in (one.dtype.kind, other.dtype.kind):
+        wide = (np.ascontiguousarray(each, np.complex128).reshape(-1) for each in (one, other))
+        first, second = (each.view(np.float64) for each in wide)
+        return first, second
+    return np.ascontiguousarray(one, np.float64), np.ascontiguousarray(other, np.float64)
 
 
 def unequal(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:

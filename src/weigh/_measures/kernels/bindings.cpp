@@ -303,8 +303,8 @@ NB_MODULE(_kernels, m) {
              [](const weigh::Comparison& self) {
                  const weigh::Compared& all = self.found();
                  return std::make_tuple(all.count, all.changed, all.finite, all.flipped,
-                                        all.zeros_a, all.zeros_b, all.zeros_both, all.most,
-                                        all.most_at);
+                                        all.zeros_a, all.zeros_b, all.zeros_both, all.odd_a,
+                                        all.odd_b, all.most, all.most_at);
              })
         .def("sums",
              [](const weigh::Comparison& self) {

@@ -31,6 +31,7 @@ struct Compared {
     std::uint64_t finite = 0;   // of two finite numbers: the rest is about these
     std::uint64_t flipped = 0;  // of unequal signs, neither being 0
     std::uint64_t zeros_a = 0, zeros_b = 0, zeros_both = 0;
+    std::uint64_t odd_a = 0, odd_b = 0;  // that are not finite
     double most = 0;              // the largest |b - a|
     std::uint64_t most_at = ~0ull;  // where it is first
     Sum aa, bb, ab, dd;           // of a^2, b^2, a b and (b - a)^2
@@ -43,6 +44,8 @@ struct Compared {
         zeros_a += other.zeros_a;
         zeros_b += other.zeros_b;
         zeros_both += other.zeros_both;
+        odd_a += other.odd_a;
+        odd_b += other.odd_b;
         if (other.most > most || (other.most == most && other.most_at < most_at)) {
             most = other.most;
             most_at = other.most_at;
@@ -428,6 +431,10 @@ class Comparison {
         if (!direct) {
             as_doubles(first_doing_, a, count, singles[0], doubles[0]);
             as_doubles(second_doing_, b, count, singles[1], doubles[1]);
+            for (std::size_t i = 0; i < count; ++i) {
+                found_.odd_a += !std::isfinite(doubles[0][i]);
+                found_.odd_b += !std::isfinite(doubles[1][i]);
+            }
             finite = without_holes(doubles[0], doubles[1], count, scale);
             static thread_local double scaled[block_values];
             compare::measure_of_doubles(doubles[0], doubles[1], count, scaled, sums);

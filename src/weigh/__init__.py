@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 from weigh._version import __version__
 
 if TYPE_CHECKING:
-    from weigh._api import check, explain, open, show, stats  # noqa: A004
+    from weigh._api import check, diff, explain, open, show, stats  # noqa: A004
     from weigh._checks.finding import Finding
     from weigh._checks.report import CheckReport
+    from weigh._compare.change import TensorChange
+    from weigh._compare.path import PathReport
+    from weigh._compare.report import DiffReport
     from weigh._counts import Counts
     from weigh._dtypes import DType
     from weigh._errors import (
@@ -31,6 +34,7 @@ __all__ = [
     "CheckReport",
     "Counts",
     "DType",
+    "DiffReport",
     "Explanation",
     "Finding",
     "FormatError",
@@ -40,11 +44,13 @@ __all__ = [
     "Layer",
     "Network",
     "Parameter",
+    "PathReport",
     "SourceError",
     "Statistics",
     "StatisticsReport",
     "Table",
     "Tensor",
+    "TensorChange",
     "UnknownNameError",
     "UnsupportedError",
     "UsageError",
@@ -52,6 +58,7 @@ __all__ = [
     "WeighError",
     "__version__",
     "check",
+    "diff",
     "explain",
     "open",
     "show",
@@ -59,9 +66,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_api": ("check", "explain", "open", "show", "stats"),
+    "_api": ("check", "diff", "explain", "open", "show", "stats"),
     "_checks.finding": ("Finding",),
     "_checks.report": ("CheckReport",),
+    "_compare.change": ("TensorChange",),
+    "_compare.path": ("PathReport",),
+    "_compare.report": ("DiffReport",),
     "_counts": ("Counts",),
     "_dtypes": ("DType",),
     "_explain": ("Explanation",),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from weigh._errors import UsageError
+from weigh._errors import UnknownNameError, UsageError
 from weigh._kinds.interpret import interpret
-from weigh._model import Network
+from weigh._model import Network, Tensor
 from weigh._opening import facts_of
 
 if TYPE_CHECKING:
     from weigh._checks.report import CheckReport
     from weigh._checks.run import Checker
     from weigh._checks.settings import Config, Settings
+    from weigh._compare.path import Follower, PathReport
+    from weigh._compare.report import DiffReport
+    from weigh._compare.run import Differ
     from weigh._explain import Explanation
     from weigh._measures.measured import Options
     from weigh._measures.report import Collector, StatisticsReport
@@ -295,3 +298,154 @@ def examine(
     return Checker(
         network, tensors, every_rule(), settings, options, module=network._live, **module
     )
+
+
+@overload
+def diff(
+    a: object,
+    b: object,
+    /,
+    *,
+    only: str | None = ...,
+    by: str = ...,
+    rank: bool = ...,
+    threads: int = ...,
+    progress: Callable[[int], None] | None = ...,
+) -> DiffReport: ...
+@overload
+def diff(
+    a: object,
+    b: object,
+    c: object,
+    /,
+    *more: object,
+    only: str | None = ...,
+    by: str = ...,
+    rank: bool = ...,
+    threads: int = ...,
+    progress: Callable[[int], None] | None = ...,
+) -> PathReport: ...
+def diff(
+    a: object,
+    b: object,
+    /,
+    *more: object,
+    only: str | None = None,
+    by: str = "",
+    rank: bool = True,
+    threads: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> DiffReport | PathReport:
+    """Say what changed between two networks: which tensors, how much, and what that means.
+
+    Tensors are paired by name, then by names that differ as known conventions have it, then by
+    their values; both networks are read once, piece by piece.
+
+    Args:
+        a: what ``open`` takes, or what it gave.
+        b: the other network, of any format.
+        more: further checkpoints: then each tensor is followed from the first to the last, and
+            a ``PathReport`` says how far it moved at each step.
+        only: selects the tensors that are compared: a name, a layer's path, or a glob.
+        by: an axis, such as ``"out_channels"``, by whose positions changes are told too.
+        rank: whether to look for the rank of each changed matrix's change, which takes longer.
+        threads: how many share the work; as many as there are processors if 0.
+        progress: told, from any thread, how many more bytes of A were compared.
+
+    Raises:
+        SourceError: a source cannot be read.
+        UnknownNameError: ``only`` selects nothing in either, or there is no such axis.
+        UsageError: an axis is named, and there are more than two networks.
+
+    Examples:
+        >>> import numpy, weigh
+        >>> a = {"fc.weight": numpy.ones((2, 3), "f4")}
+        >>> report = weigh.diff(a, {"fc.weight": numpy.full((2, 3), 1.5, "f4")})
+        >>> report["fc.weight"].difference.relative_change, report.different
+        (0.5, True)
+    """
+    from weigh._measures.measured import Options
+
+    options = Options(threads=threads, progress=progress)
+    if more and by:
+        raise UsageError("positions of an axis are told of two networks, not of several", seen=by)
+    if more:
+        work: Differ | Follower = follow([a, b, *more], only, options)
+    else:
+        work = compare(a, b, only, options, by=by, rank=rank)
+    for _ in work.run():
+        pass
+    return work.report()
+
+
+def compare(
+    a: object, b: object, only: str | None, options: Options, *, by: str = "", rank: bool = True
+) -> Differ:
+    """Prepare what ``diff`` does at once, for whoever wants to see what is done so far.
+
+    Args:
+        a: one network.
+        b: the other.
+        only: selects the tensors that are compared.
+        options: how values are read.
+        by: an axis by whose positions changes are told too.
+        rank: whether to look for the ranks of changes.
+
+    Raises:
+        SourceError: a source cannot be read.
+        UnknownNameError: ``only`` selects nothing in either, or there is no such axis.
+    """
+    from weigh._compare.run import Differ
+
+    networks = open(a), open(b)
+    one, other = selected(networks, only)
+    return Differ(*networks, (one, other), by=by, rank=rank, options=options)
+
+
+def selected(networks: Sequence[Network], only: str | None) -> list[list[Tensor]]:
+    """List the tensors of several networks that a pattern selects; it may select none in some.
+
+    Raises:
+        UnknownNameError: it selects none in any of them.
+    """
+    if only is None:
+        return [network.tensors() for network in networks]
+    found: list[list[Tensor]] = []
+    failed: UnknownNameError | None = None
+    for network in networks:
+        try:
+            found.append(network.select(only))
+        except UnknownNameError as error:
+            found.append([])
+            failed = error
+    if failed is not None and not any(found):
+        raise failed
+    return found
+
+
+def follow(sources: Sequence[object], only: str | None, options: Options) -> Follower:
+    """Prepare to follow each weight over several checkpoints, in the order of their numbers.
+
+    Args:
+        sources: what ``open`` takes, three or more.
+        only: selects the tensors that are followed.
+        options: how values are read.
+
+    Raises:
+        SourceError: a source cannot be read.
+        UnknownNameError: ``only`` selects nothing in any.
+    """
+    import os
+
+    from weigh._compare.path import Follower, in_order
+
+    paths = [os.fspath(s) if isinstance(s, str | os.PathLike) else "" for s in sources]
+    ordered = in_order(paths) if all(paths) else None
+    given = sources if ordered is None else ordered
+    networks = [open(source) for source in given]
+    names = ordered or [
+        path or getattr(source, "location", "") or f"{at}"
+        for at, (path, source) in enumerate(zip(paths, sources, strict=True))
+    ]
+    notes = ("The checkpoints are followed in the order of their numbers.",) if ordered else ()
+    return Follower(names, networks, selected(networks, only), options, notes)

@@ -17,7 +17,7 @@ from weigh._guard import guarded
 from weigh._names import did_you_mean
 from weigh._version import __version__
 
-_COMMANDS = ("check", "explain", "formats", "rules", "show", "stats", "tour", "values")
+_COMMANDS = ("check", "diff", "explain", "formats", "rules", "show", "stats", "tour", "values")
 """Each is the module of its name in ``_commands``, loaded when it is asked for."""
 
 
@@ -47,7 +47,7 @@ class _Commands(click.Group):
     cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 fine, 1 findings, 2 bad usage or an unreadable source.",
+    epilog="Exit status: 0 fine, 1 findings or differences, 2 bad usage or an unreadable source.",
 )
 @click.version_option(__version__, prog_name="weigh")
 @click.pass_context
@@ -64,13 +64,14 @@ def weigh(context: click.Context) -> None:
       weigh explain model.safetensors conv1.weight  why a tensor has its shape
       weigh stats model.safetensors                 statistics of every value
       weigh check model.safetensors                 what is wrong with it
+      weigh diff a.safetensors b.safetensors        what changed
     """  # noqa: D301
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 fine, 1 findings, 2 bad usage or an unreadable source."""
+    """Run the command line and exit: 0 fine, 1 findings or differences, 2 bad usage or source."""
     sys.exit(guarded(lambda: _run(sys.argv[1:] if arguments is None else arguments)))
 
 

@@ -16,7 +16,7 @@ KERNELS := CMakeLists.txt $(wildcard src/weigh/_measures/kernels/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tour test test-real lint format bench fuzz clean
+.PHONY: help tour test test-real lint format bench rivals fuzz clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -43,6 +43,11 @@ format: .venv/.dev  ## put the sources into the house's format
 
 bench: .venv/.dev  ## the benchmarks
 	$(BIN)/python -m benchmarks
+
+# They have a folder of their own, and nothing that they ask for and we have comes along, PyTorch
+# least of all.
+rivals: .venv/.dev  ## the programs that `make bench` holds weigh diff against
+	$(PIP) --no-deps --upgrade --target .cache/rivals --group rivals
 
 fuzz: .venv/.fuzz  ## fuzz a reader: make fuzz FORMAT=safetensors SECONDS=60
 	$(BIN)/python -m fuzz $(FORMAT) $(SECONDS)

@@ -15,8 +15,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.files import MADE
-from benchmarks.groups import GROUPS, Settings
-from benchmarks.measure import ROOT, Row
+from benchmarks.groups import GROUPS
+from benchmarks.measure import ROOT, Row, Settings
 
 LIBRARIES = ("weigh", "numpy", "safetensors", "torch", "torchinfo")
 TITLES = (

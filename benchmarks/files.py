@@ -30,6 +30,8 @@ MADE = (
     "part-*",
     "shards-*MB/*",
     "shards-*MB",
+    "network-*MB.*/*",
+    "network-*MB.*",
 )
 """The names of all files that are made here, as globs."""
 
@@ -94,6 +96,17 @@ def trained(folder: Path, kind: str, size: int) -> Path:
     return path
 
 
+def changed(folder: Path, size: float, kind: str, changes: Sequence[str]) -> list[Path]:
+    """Make a network of ``size`` MB once for each of some changes, named as in ``changes.py``.
+
+    Each lies in a folder of its own, as some programs take nothing else: of the kind
+    ``"bf16.safetensors"`` as ``model.safetensors``.
+    """
+    end = kind.partition(".")[2]
+    paths = [folder / f"network-{size:g}MB.{kind}.{change}/model.{end}" for change in changes]
+    return list(_made(paths, [size] * len(paths)))
+
+
 def settle(path: Path) -> None:
     """Bring a file's pages into memory the way a first reading from the disk does.
 
@@ -142,6 +155,9 @@ def _make(path: Path, size: float) -> None:
     elif path.name.startswith("weights"):
         _, kind, *end = path.name.split(".")
         tensors = _weights(kind, size, 1 if end[0] == "one" else 16)
+    elif path.parent.name.startswith("network"):
+        _, kind, *_, change = path.parent.name.split(".")
+        tensors = _changed(kind, change, size)
     elif path.name.startswith("trained"):
         tensors = _trained(path.name.split(".")[1], size)
     else:
@@ -243,6 +259,16 @@ def _trained(kind: str, size: float) -> dict[str, torch.Tensor]:
         scale = 0.02 * torch.exp(0.3 * torch.randn(rows, 1))
         made[f"layers.{i}.fc.weight"] = (torch.randn(rows, 4096) * scale).to(dtype)
     return made
+
+
+def _changed(kind: str, change: str, size: float) -> dict[str, torch.Tensor]:
+    import torch
+
+    from benchmarks.changes import CHANGES, network
+
+    dtype = {"bf16": torch.bfloat16, "f32": torch.float32}[kind]
+    many, columns = (100, 4096) if size > 100 else (20, 256)
+    return CHANGES[change](network(size, dtype, many, columns))
 
 
 def _many(size: float) -> dict[str, torch.Tensor]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import files
-from benchmarks.measure import Command, CommandError, Row, alternate, megabytes, run, seconds
+from benchmarks.diff import diff
+from benchmarks.measure import (
+    PYTHON,
+    WEIGH,
+    Command,
+    CommandError,
+    Row,
+    Settings,
+    compared,
+    run,
+)
 from benchmarks.served import MOST_SERVED, Served
 
-PYTHON = sys.executable
-WEIGH = Path(PYTHON).with_name("weigh")
 LISTING = Path(__file__).with_name("listing.py")
 
 USUAL = Path(__file__).with_name("usual.py")
@@ -23,20 +29,11 @@ STATS = (WEIGH, "stats", "--json", "--no-cache")
 PEAK = 80  # MB
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How large the files are (MB), how often each side runs, and where the files are kept."""
-
-    size: int
-    runs: int
-    cache: Path
-
-
 def cold(settings: Settings) -> Iterator[Row]:
     """A whole process that shows a small network, against one that only imports NumPy."""
     ours: Command = [WEIGH, "show", files.article(settings.cache)]
     theirs: Command = [PYTHON, "-c", "import numpy"]
-    yield from _rows(
+    yield from compared(
         "cold", "weigh show article", "import numpy", ours, theirs, settings, most_ratio=1.6
     )
 
@@ -53,7 +50,7 @@ def listing(settings: Settings) -> Iterator[Row]:
     for kind, way, most_ratio in ways:
         ours: Command = [WEIGH, "show", paths[kind], "--json"]
         theirs: Command = [PYTHON, "-P", LISTING, way, paths[kind]]
-        yield from _rows(
+        yield from compared(
             "listing",
             f"list {kind}",
             way,
@@ -79,7 +76,7 @@ def formats(settings: Settings) -> Iterator[Row]:
     for kind, way in ways.items():
         ours: Command = [WEIGH, "show", paths[kind], "--json"]
         theirs: Command = [PYTHON, "-P", LISTING, way, paths[kind]]
-        yield from _rows(
+        yield from compared(
             "formats",
             f"list {kind}",
             f"{way} library" if way == kind else way,
@@ -103,7 +100,9 @@ def slices(settings: Settings) -> Iterator[Row]:
     name, against = f"slice of {settings.size:g} MB", f"of {settings.size / 100:g} MB"
     large, small = commands
     # "The same time", with room for the noise of a machine that does other things too.
-    yield from _rows("slice", name, against, large, small, settings, most_ratio=1.2, most_peak=PEAK)
+    yield from compared(
+        "slice", name, against, large, small, settings, most_ratio=1.2, most_peak=PEAK
+    )
 
 
 def live(settings: Settings) -> Iterator[Row]:
@@ -129,7 +128,7 @@ def places(settings: Settings) -> Iterator[Row]:
                     continue
                 theirs: Command = [PYTHON, "-P", LISTING, way, url]
                 name = f"62 files over {kind}"
-                yield from _rows("places", name, way, ours, theirs, settings, check=same_tensors)
+                yield from compared("places", name, way, ours, theirs, settings, check=same_tensors)
                 yield from _counted(served, name, way, ours, theirs)
 
 
@@ -153,7 +152,7 @@ def stats(settings: Settings) -> Iterator[Row]:
     """Statistics of every value, against reading the bytes and against what people do today."""
     cold: Command = [*STATS, files.article(settings.cache)]
     numpy: Command = [PYTHON, "-c", "import numpy"]
-    yield from _rows(
+    yield from compared(
         "stats", "weigh stats article", "import numpy", cold, numpy, settings, most_ratio=1.6
     )
     yield from _reading(settings)
@@ -166,7 +165,7 @@ def check(settings: Settings) -> Iterator[Row]:
     """All rules on a file against its statistics alone: both read every value once."""
     for kind in ("bf16", "f16", "f32"):
         path = files.trained(settings.cache, kind, settings.size)
-        yield from _rows(
+        yield from compared(
             "check",
             f"weigh check, {kind}",
             "weigh stats",
@@ -261,7 +260,7 @@ def _weightlens(settings: Settings) -> Iterator[Row]:
         ours: Command = [*STATS, path]
         theirs: Command = [PYTHON, "-P", USUAL, "weightlens", path]
         name = f"stats of {end}"
-        yield from _rows("stats", name, "weightlens", ours, theirs, few, most_ratio=1 / 40)
+        yield from compared("stats", name, "weightlens", ours, theirs, few, most_ratio=1 / 40)
 
 
 WAYS = {"http": ("whole-http",), "s3": ("whole-s3", "s3fs")}
@@ -275,33 +274,8 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "places": places,
     "stats": stats,
     "check": check,
+    "diff": diff,
 }
-
-
-def _rows(
-    group: str,
-    name: str,
-    against: str,
-    ours: Command,
-    theirs: Command,
-    settings: Settings,
-    *,
-    most_ratio: float | None = None,
-    most_peak: float | None = None,
-    check: Callable[[str, str], str] = lambda _, __: "",
-) -> Iterator[Row]:
-    """Compare two commands in time and in peak memory."""
-    try:
-        # These first runs are not timed: they bring the files' pages into memory.
-        difference = check(run(ours, keep=True).output, run(theirs, keep=True).output)
-        if difference:
-            raise CommandError(difference)
-        a, b = alternate(ours, theirs, settings.runs)
-    except CommandError as error:
-        yield Row(group, name, against, "s", most_ratio=most_ratio, error=str(error))
-        return
-    yield Row(group, f"{name}: time", against, "s", seconds(a), seconds(b), most_ratio=most_ratio)
-    yield Row(group, f"{name}: peak", against, "MB", megabytes(a), megabytes(b), most=most_peak)
 
 
 def same_tensors(ours: str, theirs: str) -> str:

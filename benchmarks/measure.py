@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryFile
 
 ROOT = Path(__file__).resolve().parents[1]
+PYTHON = sys.executable
+WEIGH = Path(PYTHON).with_name("weigh")
 Command = Sequence[str | Path]
 
 # What getrusage counts in: kilobytes, on macOS bytes.
@@ -21,6 +23,15 @@ _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 
 class CommandError(Exception):
     """A measured command failed; the text is the last line of its stderr."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How large the files are (MB), how often each side runs, and where the files are kept."""
+
+    size: int
+    runs: int
+    cache: Path
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,10 @@ class Row:
         return self.most is not None and median(self.ours) < self.most
 
 
-def run(command: Command, *, keep: bool = False) -> Run:
+def run(command: Command, *, keep: bool = False, status: int = 0) -> Run:
     """Run a process to its end and take its time and peak memory.
+
+    It fails with any other exit status than ``status``.
 
     A process started from a large one inherits that one's peak (Linux keeps it across exec), so
     this process must stay small: whatever needs PyTorch or NumPy runs in a child.
@@ -95,10 +108,10 @@ def run(command: Command, *, keep: bool = False) -> Run:
         child = subprocess.Popen(
             command, cwd=ROOT, stdout=stdout if keep else subprocess.DEVNULL, stderr=stderr
         )
-        _, status, usage = os.wait4(child.pid, 0)
+        _, ended, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode != 0:
+        child.returncode = os.waitstatus_to_exitcode(ended)
+        if child.returncode != status:
             stderr.seek(0)
             lines = stderr.read().decode(errors="replace").strip().splitlines()
             raise CommandError(lines[-1] if lines else f"exit status {child.returncode}")
@@ -106,9 +119,12 @@ def run(command: Command, *, keep: bool = False) -> Run:
         return Run(seconds, usage.ru_maxrss * _PEAK_UNIT, stdout.read().decode())
 
 
-def alternate(ours: Command, theirs: Command, runs: int) -> tuple[list[Run], list[Run]]:
-    """Run two commands in turn: A B A B."""
-    pairs = [(run(ours), run(theirs)) for _ in range(runs)]
+def alternate(
+    ours: Command, theirs: Command, runs: int, *, statuses: tuple[int, int] = (0, 0)
+) -> tuple[list[Run], list[Run]]:
+    """Run two commands in turn: A B A B. Each is to end with its status."""
+    a, b = statuses
+    pairs = [(run(ours, status=a), run(theirs, status=b)) for _ in range(runs)]
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
@@ -118,3 +134,35 @@ def seconds(runs: Sequence[Run]) -> list[float]:
 
 def megabytes(runs: Sequence[Run]) -> list[float]:
     return [each.peak / 1e6 for each in runs]
+
+
+def compared(
+    group: str,
+    name: str,
+    against: str,
+    ours: Command,
+    theirs: Command,
+    settings: Settings,
+    *,
+    most_ratio: float | None = None,
+    most_peak: float | None = None,
+    check: Callable[[str, str], str] = lambda _, __: "",
+    statuses: tuple[int, int] = (0, 0),
+) -> Iterator[Row]:
+    """Compare two commands in time and in peak memory.
+
+    ``check`` gives in words what is wrong with the two outputs; ``statuses`` are the exit statuses
+    that they are to end with.
+    """
+    try:
+        # These first runs are not timed: they bring the files' pages into memory.
+        first = [run(c, keep=True, status=s) for c, s in zip((ours, theirs), statuses, strict=True)]
+        difference = check(*(each.output for each in first))
+        if difference:
+            raise CommandError(difference)
+        a, b = alternate(ours, theirs, settings.runs, statuses=statuses)
+    except CommandError as error:
+        yield Row(group, name, against, "s", most_ratio=most_ratio, error=str(error))
+        return
+    yield Row(group, f"{name}: time", against, "s", seconds(a), seconds(b), most_ratio=most_ratio)
+    yield Row(group, f"{name}: peak", against, "MB", megabytes(a), megabytes(b), most=most_peak)

@@ -1,5 +1,7 @@
 """The memory that measuring a file takes: ``python -m benchmarks.memory FILE`` prints JSON.
 
+With two files it is that of comparing them.
+
 ``private`` is the most that no file was behind (RssAnon and RssShmem of ``/proc/self/status``), as
 seen every few milliseconds; ``resident`` is the peak as the system kept it (VmHWM), with the pages
 of the mapped file that were in memory. Both are in megabytes, and are those of the whole process.
@@ -13,6 +15,7 @@ import threading
 from pathlib import Path
 
 import weigh
+from benchmarks.pair import diff
 
 
 def status() -> dict[str, float]:
@@ -27,7 +30,7 @@ def private() -> float:
     return now["RssAnon"] + now["RssShmem"]
 
 
-def main(path: str) -> None:
+def main(paths: list[str]) -> None:
     done = threading.Event()
     most = [private()]
 
@@ -37,12 +40,17 @@ def main(path: str) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    weigh.stats(path)
-    most.append(private())
-    done.set()
-    watcher.join()
+    try:
+        if len(paths) == 1:
+            weigh.stats(paths[0])
+        else:
+            diff(Path(paths[0]), Path(paths[1]), 2)
+        most.append(private())
+    finally:
+        done.set()  # whatever went wrong, it is not to be waited for
+        watcher.join()
     print(json.dumps({"private": max(most), "resident": status()["VmHWM"]}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("torchinfo")
 pytest.importorskip("moto")
@@ -19,7 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 sys.path.insert(0, str(ROOT))
+from benchmarks import rivals  # noqa: E402
+from benchmarks.changes import CHANGES, network  # noqa: E402
+from benchmarks.diff import _finds  # noqa: E402
 from benchmarks.groups import same_tensors  # noqa: E402
+from benchmarks.measure import CommandError, run  # noqa: E402
 
 
 def bench(*options: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -57,12 +61,23 @@ def test_every_comparison_is_made(rows: list[dict[str, object]]) -> None:
         "places",
         "stats",
         "check",
+        "diff",
     }
     networks = ["MLP of 1000 layers, on meta", "nn.Transformer()", "the article's network"]
     assert [(row["name"], row["against"]) for row in rows if row["group"] == "live"] == [
         (network, against)
         for network in networks
         for against in ("torchinfo", "torchinfo, all parameters")
+    ]
+
+
+def test_diff_is_held_against_reading_both_files(rows: list[dict[str, object]]) -> None:
+    names = [row["name"] for row in rows if row["against"] == "reading both"]
+    assert names == [
+        f"bf16.{end}, {change}, {threads}"
+        for end in ("safetensors", "zip.pt")
+        for change in ("identical", "5 % changed", "all changed")
+        for threads in ("1 thread", "2 threads")
     ]
 
 
@@ -74,7 +89,7 @@ def test_from_afar_only_headers_come(rows: list[dict[str, object]]) -> None:
 
 def test_a_ratio_is_that_of_the_medians(rows: list[dict[str, object]]) -> None:
     for row in rows:
-        if row["group"] != "live":  # there each side runs three times
+        if row["group"] != "live" and "error" not in row:  # there each side runs three times
             assert row["ratio"] == row["ours"][0] / row["theirs"][0]  # type: ignore[index]
 
 
@@ -94,6 +109,68 @@ def test_lists_that_differ_are_told_apart() -> None:
     same, other = [["a", "float32", [2, 3]]], [["a", "float32", [3, 2]]]
     assert same_tensors(json.dumps(ours), json.dumps(same)) == ""
     assert "differ in 2 tensors" in same_tensors(json.dumps(ours), json.dumps(other))
+
+
+def test_what_diff_does_not_find_is_told() -> None:
+    said = {"changed": [], "unchanged": ["a", "b"], "story": ["Nothing changed."]}
+    assert _finds("same")(json.dumps(said), "") == ""
+    assert "where all changed" in _finds("all")(json.dumps(said), "")
+    assert "where identical" in _finds("same")(json.dumps(said | {"added": ["c"]}), "")
+    assert "where identical" in _finds("same")("{}", "")
+    assert _finds("all")("Traceback", "") == "weigh diff prints no JSON"
+
+
+def changed(change: str, dtype: str = "bfloat16") -> tuple[dict, dict]:
+    def made() -> dict:
+        return network(0.02, getattr(torch, dtype), 20, 16)
+
+    return made(), CHANGES[change](made())
+
+
+@pytest.mark.parametrize(
+    ("change", "tensors", "values"),
+    [("same", 0, 0), ("bit", 1, 1), ("value", 1, 1), ("some", 1, None), ("all", 20, None)],
+)
+def test_a_change_changes_what_it_says(change: str, tensors: int, values: int | None) -> None:
+    old, new = changed(change)
+    assert old.keys() == new.keys()
+    differ = [int((old[name] != new[name]).sum()) for name in old]
+    assert sum(count > 0 for count in differ) == tensors
+    assert values is None or sum(differ) == values
+
+
+def test_other_changes_keep_the_values() -> None:
+    for change in ("prefixed", "renamed"):
+        old, new = changed(change)
+        assert not old.keys() & new.keys()
+        assert all(torch.equal(a, b) for a, b in zip(old.values(), new.values(), strict=True))
+    old, new = changed("permuted")
+    assert all(torch.equal(old[name].flip(0), new[name]) for name in old)
+    old, new = changed("recast")
+    assert all(torch.equal(old[name].float(), new[name]) for name in old)
+    old, new = changed("recast", "float32")
+    assert all(torch.equal(old[name].bfloat16(), new[name]) for name in old)
+    old, new = changed("grown")
+    assert [n for n in old if old[n].shape != new[n].shape] == ["layers.10.fc.weight"]
+
+
+def test_a_script_tells_what_changed(cache: Path, rows: list[dict[str, object]]) -> None:
+    """The other side's script does what `weigh diff` is timed beside."""
+    for end in ("safetensors", "zip.pt"):
+        files = [cache / f"network-1MB.bf16.{end}.{c}/model.{end}" for c in ("base", "all", "same")]
+        script = [sys.executable, "-P", rivals.__file__, "torch"]
+        *lines, only = run([*script, *files[:2]], keep=True).output.splitlines()
+        assert {line.split()[0] for line in lines} == {f"layers.{i}.fc.weight" for i in range(20)}
+        assert all(0.005 < float(line.split()[2]) < 0.02 for line in lines)
+        assert only == "[]"
+        assert run([*script, files[0], files[2]], keep=True).output == "[]\n"
+
+
+def test_a_command_may_be_to_end_with_a_status() -> None:
+    command = [sys.executable, "-c", "raise SystemExit(1)"]
+    run(command, status=1)
+    with pytest.raises(CommandError, match="exit status 1"):
+        run(command)
 
 
 def test_the_table_says_what_machine_and_what_target(
@@ -124,6 +201,8 @@ def test_a_command_that_fails_is_a_row_that_says_why(tmp_path: Path) -> None:
 
 def test_clean_deletes_the_files(tmp_path: Path) -> None:
     (tmp_path / "many-1MB.zip.pt").write_bytes(b"x")
+    (tmp_path / "network-1MB.bf16.zip.pt.all").mkdir()
+    (tmp_path / "network-1MB.bf16.zip.pt.all/model.zip.pt").write_bytes(b"x")
     bench("--clean", "--cache", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

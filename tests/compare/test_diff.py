@@ -438,14 +438,29 @@ def test_codes_with_scales_are_not_taken_for_numbers() -> None:
     assert weigh.diff({"fc.weight": weight}, plain)["fc.weight"].kind == "recast"
 
 
-def test_one_value_of_many_is_told_as_one() -> None:
+def test_few_values_are_told_as_such() -> None:
+    """A flipped bit, or three rows of a table, is no low-rank update and no other network."""
     a = network()
+    count = sum(tensor.numel() for tensor in a.values())
     b = clone(a)
     b["fc.weight"][3, 4] += 1
-    first = weigh.diff(a, b).story[0]
-    count = sum(tensor.numel() for tensor in a.values())
-    assert f"1 of all {count:,} values" in first.text
-    assert first.evidence["share"] == 1 / count
+    report = weigh.diff(a, b)
+    assert told(report) == ["few values"]
+    assert f"1 of all {count:,}" in report.story[0].text
+    assert "at fc.weight[3, 4]" in report.story[0].text
+    bit = clone(a)
+    bit["fc.weight"].view(torch.int32)[3, 4] ^= 1 << 30
+    assert told(weigh.diff(a, bit)) == ["few values"]
+    table = {"embed.weight": torch.randn(100, 16)}
+    rows = clone(table)
+    rows["embed.weight"][[3, 50, 77]] += torch.randn(3, 16)
+    assert "low rank" not in told(weigh.diff(table, rows))
+
+
+def test_a_change_beyond_its_type_has_no_rank() -> None:
+    a = torch.full((8, 8), 3e38)
+    for one in (a, a.bfloat16(), torch.full((8, 8), 1.8e308, dtype=torch.float64) / 1.01):
+        assert weigh.diff({"w": one}, {"w": -one})["w"].rank is None
 
 
 def test_blocks_that_were_renumbered_are_found_by_their_values() -> None:

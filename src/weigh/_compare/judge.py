@@ -129,7 +129,10 @@ class Judge:
                 if change_rank(len(some), columns, _picked(read, some)).rank is None:
                     return ChangeRank.unseparated(rows, columns, found.norm_change)
             return change_rank(rows, columns, read)
-        except WeighError:
+        except (
+            ValueError,
+            WeighError,
+        ):  # a difference too large for its type, values that are gone
             return None
 
     def _positions(self, match: Match, laid: Laid) -> tuple[PositionChange, ...]:
@@ -201,7 +204,8 @@ def _rows_of(laid: Laid, columns: int) -> Callable[[int, int], np.ndarray[Any, A
             for values in (laid.a, laid.b)
         )
         wide = np.float64 if one.dtype.itemsize > 4 or other.dtype.itemsize > 4 else np.float32
-        change: np.ndarray[Any, Any] = other.astype(wide) - one.astype(wide)
+        with np.errstate(over="ignore"):
+            change: np.ndarray[Any, Any] = other.astype(wide) - one.astype(wide)
         return change
 
     return read

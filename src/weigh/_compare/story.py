@@ -20,6 +20,8 @@ UNRELATED = 0.2
 """Of those that do not it is smaller: networks that were begun from other random numbers."""
 LITTLE = 0.3
 """A relative change up to this is what fine-tuning makes."""
+FEW = 0.01
+"""Where fewer than this share of the values of what changed did, that is what is told."""
 ALONG = 0.999
 """What was multiplied by a number changed along itself: the cosine of both is 1 or -1."""
 MOST = 0.8
@@ -39,7 +41,7 @@ class Conclusion:
             ``"pruned"``, ``"grown"``, ``"scaled"``, ``"other architecture"``, ``"other layers"``,
             ``"renamed"``, ``"other places"``, ``"buffers alone"``, ``"tied"``, ``"untied"``,
             ``"new"``, ``"gone"``, ``"unread"``, ``"not finite"``,
-            ``"bits alone"``.
+            ``"bits alone"``, ``"few values"``.
         text: the sentence.
         evidence: the numbers it rests on.
         status: how it is known: all are inferred.
@@ -215,6 +217,10 @@ class _Told:
                 {"tensors": [c.name for c in self.moved]},
             )
             return
+        few = self._few()
+        if few is not None:
+            yield few
+            return
         simple = self._pruned() or self._scaled()
         if simple is not None:
             yield simple
@@ -292,6 +298,19 @@ class _Told:
             text,
             {"layers": layers, "changed": len(self.moved), "unchanged": len(still), "share": share},
         )
+
+    def _few(self) -> Conclusion | None:
+        """Tell of few values that changed, whatever their tensors look like by them."""
+        found = [c.difference for c in self.moved if c.difference is not None]
+        changed, count = sum(d.changed_values for d in found), self._values(self.paired)
+        if changed > FEW * sum(d.count for d in found):
+            return None
+        text = f"Few values changed: {changed:,} of all {count:,}, in {_names(self.moved)}"
+        most = max(self.moved, key=lambda c: c.difference.max_abs if c.difference else 0.0)
+        if most.difference is not None and most.difference.max_at:
+            at = ", ".join(map(str, most.difference.max_at))
+            text += f"; the largest change is {most.difference.max_abs:.4g}, at {most.name}[{at}]"
+        return Conclusion("few values", f"{text}.", {"changed": changed, "count": count})
 
     def _pruned(self) -> Conclusion | None:
         found = [c.difference for c in self.moved if c.difference is not None]
@@ -455,7 +474,7 @@ class _Told:
 def _low_rank(matrices: Sequence[TensorChange]) -> Conclusion | None:
     """Tell of a low-rank update, where most matrices changed by one."""
     looked = [c for c in matrices if c.rank is not None]
-    found = [c for c in looked if c.rank is not None and c.rank.rank]
+    found = [c for c in looked if _is_update(c)]
     if not found or len(found) < MOST * len(looked):
         return None
     ranks = Counter(c.rank.rank or 0 for c in found if c.rank is not None)
@@ -472,9 +491,10 @@ def _low_rank(matrices: Sequence[TensorChange]) -> Conclusion | None:
     )
     shares = [c.rank.share(c.rank.rank or 0) for c in found if c.rank is not None]
     least = min(shares, default=0.0)
+    hold = f"{'at least ' if len(found) > 1 else ''}{_percent(least)}"
     text = (
         f"A low-rank update of {what} on {named}{more}, as merging a LoRA makes: "
-        f"these directions hold {_percent(least)} or more of the change's energy."
+        f"these directions hold {hold} of the change's energy."
     )
     return Conclusion(
         "low rank",
@@ -496,6 +516,14 @@ def _holds_the_same(change: TensorChange) -> bool:
         whole = change.a.count == change.b.count
         return whole and found is not None and not found.changed_values
     return change.kind in ("unchanged", "renamed", "relaid")
+
+
+def _is_update(change: TensorChange) -> bool:
+    """Whether a change of low rank is spread over a matrix, not one of as few rows or columns."""
+    rank, found = change.rank, change.difference
+    if rank is None or not rank.rank or found is None:
+        return False
+    return found.changed_share > 1.5 * rank.rank / min(rank.rows, rank.columns)
 
 
 def _is_matrix(change: TensorChange) -> bool:

@@ -151,10 +151,10 @@ WORDS = [
     (lambda a: a[None], "shape [1, 48, 20] as [48, 20]"),
     (lambda a: a.T[:, None], "transposed; shape [20, 1, 48] as [48, 20]"),
     (lambda a: a.reshape(6, 8, 20), "shape [6, 8, 20] as [48, 20]"),
-    (lambda a: a.reshape(6, 8, 20).transpose(2, 0, 1), "axes in the order 1, 2, 0 of [20, 6, 8]"),
+    (lambda a: a.reshape(6, 8, 20).transpose(2, 0, 1), "axes in the order 2, 0, 1 of [6, 8, 20]"),
     (lambda a: a[::-1], "rows reversed"),
     (lambda a: blocks(a, [1, 0]), "halves of the rows swapped"),
-    (lambda a: blocks(a, [0, 3, 1, 2]), "4 blocks of 12 rows in the order 0, 2, 3, 1"),
+    (lambda a: blocks(a, [0, 3, 1, 2]), "4 blocks of 12 rows in the order 0, 3, 1, 2"),
     (lambda a: blocks(a, [0, 4, 1, 2, 5, 3, 7, 6]), "blocks of 6 rows in another order"),
     (lambda a: a[np.random.default_rng(1).permutation(48)], "rows permuted (axis out_features)"),
     (lambda a: a[:, [*range(1, 19), 0, 19]], "columns permuted (axis in_features)"),
@@ -204,7 +204,7 @@ def test_heads_biases_filters_and_both_neighbours_of_a_layer() -> None:
     assert exactly(k, k[::-1].copy()) == "filters reversed"
     moved = k[np.random.default_rng(4).permutation(32)]
     assert exactly(k, moved) == "filters permuted (axis out_channels)"
-    words = "axes in the order 3, 2, 0, 1; filters permuted (axis out_channels)"
+    words = "axes in the order 2, 3, 1, 0; filters permuted (axis out_channels)"
     assert exactly(k, moved.transpose(2, 3, 1, 0).copy()) == words
     assert exactly(normal(4, 6, 1, 3), normal(4, 6, 1, 3)[:, :, 0]) == (
         "shape [4, 6, 3] as [4, 6, 1, 3]"
@@ -375,7 +375,7 @@ def test_the_order_of_axes_by_their_names_and_sizes() -> None:
     flax_net = weigh.open({"c": {"kernel": normal(7, 7, 7, 7)}, "d": {"kernel": normal(9, 9)}})
     found = axes_arrangement(torch_net["c.weight"], flax_net["c.kernel"])
     assert found is not None
-    assert (found.permuted, found.words) == ((3, 2, 0, 1), "axes in the order 3, 2, 0, 1")
+    assert (found.permuted, found.words) == ((3, 2, 0, 1), "axes in the order 2, 3, 1, 0")
     found = axes_arrangement(torch_net["d.weight"], flax_net["d.kernel"])
     assert found is not None
     assert found.words == "transposed"

@@ -62,14 +62,14 @@ def test_keras_against_pytorch(keras_twins: tuple[Arrays, list[Path]]) -> None:
         report = weigh.diff(twin, path)
         assert kinds(report) == {"relaid": 3, "unchanged": 3}
         assert words(report) == {
-            "conv.weight": "axes in the order 3, 2, 0, 1",
+            "conv.weight": "axes in the order 2, 3, 1, 0",
             "fc1.weight": "transposed",
             "fc2.weight": "transposed",
         }
         assert {c.how for c in report.of("relaid")} == {"Keras name"}
         assert report.story[0].kind == "same weights"
         back = weigh.diff(path, twin)
-        assert words(back)["conv.kernel"] == "axes in the order 2, 3, 1, 0"
+        assert words(back)["conv.kernel"] == "axes in the order 3, 2, 0, 1"
 
 
 def test_what_changed_between_frameworks_is_measured_in_the_order_of_a(

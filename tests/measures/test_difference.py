@@ -152,6 +152,14 @@ def test_squares_beyond_the_range_of_doubles(scale):
     assert found.max_at == plain.max_at
 
 
+def test_small_numbers_beside_very_large_ones_are_no_zeros() -> None:
+    a = np.array([1e-300, -1e-300, 1e300, 5.0])
+    b = np.array([1e300, 1e-300, 1e300, 5.0])
+    found = difference(a, b)
+    assert (found.sign_flips, found.to_zero, found.from_zero) == (1, 0, 0)
+    assert (found.max_abs, found.max_at) == (1e300, (0,))
+
+
 @pytest.mark.parametrize("dtype", ["int64", "int32", "int8", "uint8", "bool", "complex64"])
 def test_types_that_are_no_floats(dtype):
     torch.manual_seed(0)

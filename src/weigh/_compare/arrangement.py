@@ -57,7 +57,9 @@ class Arrangement:
             return ""
         if len(self.permuted) == 2:
             return "transposed"
-        return f"axes in the order {', '.join(map(str, self.permuted))}"
+        # As the axes of A are in B: what `transpose` is given to make B of A.
+        back = [self.permuted.index(axis) for axis in range(len(self.permuted))]
+        return f"axes in the order {', '.join(map(str, back))}"
 
 
 def shape_words(shape_b: Sequence[int], shape_a: Sequence[int]) -> str:

@@ -114,9 +114,16 @@ class TensorChange:
         if made["max_at"] is not None:
             made["max_at"] = ",".join(map(str, made["max_at"]))
         return made | {
-            "rank": None if self.rank is None else self.rank.rank,
+            "rank": _rank(self.rank),
             "problem": self.problem,
         }
+
+
+def _rank(rank: ChangeRank | None) -> str | None:
+    """Write the rank of a change: ``"full"`` where nothing stands out; None if not looked for."""
+    if rank is None:
+        return None
+    return "full" if rank.rank is None else str(rank.rank)
 
 
 def _shape(tensor: Tensor | None) -> str | None:

@@ -47,9 +47,10 @@ def same_content(
         lambda: ([], [])
     )
     for side, tensors in enumerate((mine, others)):
-        found = {id(one.tensor): one.table for one in measure(tensors, options)}
+        # A table takes half a megabyte: it is not kept.
+        signs = {id(one.tensor): _sign(one.tensor, one.table) for one in measure(tensors, options)}
         for tensor in tensors:
-            sign = _sign(tensor, found.get(id(tensor)))
+            sign = signs.get(id(tensor))
             if sign is not None:
                 by_sign[sign][side].append(tensor)
     for ones, twins in by_sign.values():

@@ -129,10 +129,8 @@ class Judge:
                 if change_rank(len(some), columns, _picked(read, some)).rank is None:
                     return ChangeRank.unseparated(rows, columns, found.norm_change)
             return change_rank(rows, columns, read)
-        except (
-            ValueError,
-            WeighError,
-        ):  # a difference too large for its type, values that are gone
+        # Values are gone, or a difference is too large for its type.
+        except (ValueError, WeighError):
             return None
 
     def _positions(self, match: Match, laid: Laid) -> tuple[PositionChange, ...]:

@@ -94,7 +94,8 @@ def _regular(tensor: Tensor, order: Order, noun: str) -> str:
         if len(blocks) == 2:
             return f"halves of the {noun} swapped"
         if len(blocks) <= _FEW:
-            listed = ", ".join(map(str, blocks.tolist()))
+            # As A's blocks are in B.
+            listed = ", ".join(map(str, np.argsort(blocks).tolist()))
             return f"{len(blocks)} blocks of {size} {noun} in the order {listed}"
         levels = digits(blocks)
         if levels is not None and len(levels) == 2:

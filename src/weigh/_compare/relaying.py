@@ -118,15 +118,16 @@ def _merged(a: Tensor, b: Tensor) -> Arrangement | None:
     for order in permutations(range(len(longer))):
         if order == tuple(sorted(order)):
             continue
+        back = [order.index(k) for k in range(len(order))]
+        turned = f"axes in the order {', '.join(map(str, back))}"
         if longer is sizes_b:
             through, fits = sizes_b, _coarser(sizes_a, [sizes_b[j] for j in order])
-            words = f"axes in the order {', '.join(map(str, order))} of {list(through)}"
+            words = f"{turned} of {[sizes_b[j] for j in order]}"
         else:
-            back = [order.index(k) for k in range(len(order))]
             through = tuple(sizes_a[k] for k in back)
             fits = _coarser(sizes_b, through)
             words = f"shape {list(shape_b)} as {list(through)}, "
-            words += f"axes in the order {', '.join(map(str, order))}"
+            words += turned
         if fits:
             found = Arrangement(order, {}, True, words, True, through)  # noqa: FBT003
             if _same(a.values, arranged(b.values, found, shape_a)):

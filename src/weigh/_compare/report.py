@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weigh._compare.change import Kind, TensorChange
+from weigh._compare.conclusion import Conclusion
 from weigh._compare.match import Tie
-from weigh._compare.story import Conclusion
 from weigh._errors import UnknownNameError
 from weigh._record import field, record
 

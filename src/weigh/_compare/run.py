@@ -114,12 +114,13 @@ class Differ:
         if moved:  # what is left of layers that moved may be somewhere else by chance
             from_layers = {match.a.layer for match in moved}
             to_layers = {match.b.layer for match in moved}
+            known = {match.a.name for match in far}
             far += [
                 m
                 for m in matching.matches
                 if (m.a.layer in from_layers or m.b.layer in to_layers)
                 and self._changes[m.a.name].kind in ("changed", "reshaped")
-                and m not in far
+                and m.a.name not in known
             ]
             moved = self._elsewhere(far, matching)
         if not moved:

@@ -86,7 +86,7 @@ class Difference:
         seen = comparison.found()
         count, differing, finite, flipped, zeros_a, zeros_b, both = seen[:7]
         odd_a, odd_b, most, most_at = seen[7:]
-        aa, bb, ab, dd = map(_number, comparison.sums())
+        aa, bb, dd = map(_number, comparison.sums())
         norm_a, norm_b, norm_change = _root(aa), _root(bb), _root(dd)
         table = Table.__new__(Table)
         table.__setstate__(comparison.changes())
@@ -102,7 +102,7 @@ class Difference:
             norm_b=norm_b,
             norm_change=norm_change,
             relative_change=relative(norm_change, norm_a, _square_ratio(dd, aa)),
-            cosine=_cosine(aa, bb, ab),
+            cosine=_cosine(aa, bb, dd),
             max_abs=most,
             max_at=_index(most_at // parts, shape) if most else None,
             sign_flips=flipped,
@@ -151,9 +151,13 @@ def relative(norm_change: float, norm_a: float, square: float | None = None) -> 
     return math.inf if norm_change else 0.0
 
 
-def _cosine(aa: Exact, bb: Exact, ab: Exact) -> float | None:
+def _cosine(aa: Exact, bb: Exact, dd: Exact) -> float | None:
+    """Work out the cosine by ||B - A||^2 = ||A||^2 + ||B||^2 - 2 <A, B>, in whole numbers."""
     if not aa[0] or not bb[0]:
         return None
+    least = min(aa[1], bb[1], dd[1])
+    whole = [number << (exponent - least) for number, exponent in (aa, bb, dd)]
+    ab = whole[0] + whole[1] - whole[2], least - 1
     # The root of a ratio of whole numbers: nothing is lost where numbers are very large or small.
     square = ratio(ab[0] * ab[0], aa[0] * bb[0], 2 * ab[1] - aa[1] - bb[1])
     size = min(1.0, math.sqrt(square))

@@ -310,7 +310,7 @@ NB_MODULE(_kernels, m) {
              [](const weigh::Comparison& self) {
                  const weigh::Compared& all = self.found();
                  return std::make_tuple(weigh::python_sum(all.aa), weigh::python_sum(all.bb),
-                                        weigh::python_sum(all.ab), weigh::python_sum(all.dd));
+                                        weigh::python_sum(all.dd));
              })
         .def("equal", &weigh::Comparison::equal)
         .def("changes", [](const weigh::Comparison& self) {

@@ -34,7 +34,7 @@ struct Compared {
     std::uint64_t odd_a = 0, odd_b = 0;  // that are not finite
     double most = 0;              // the largest |b - a|
     std::uint64_t most_at = ~0ull;  // where it is first
-    Sum aa, bb, ab, dd;           // of a^2, b^2, a b and (b - a)^2
+    Sum aa, bb, dd;               // of a^2, b^2 and (b - a)^2; 2 a b follows from them
 
     void merge(const Compared& other) {
         count += other.count;
@@ -52,7 +52,6 @@ struct Compared {
         }
         aa.add(other.aa);
         bb.add(other.bb);
-        ab.add(other.ab);
         dd.add(other.dd);
     }
 };
@@ -66,7 +65,7 @@ typedef wide::I8 I8;
 
 // The sums of a block, and how large its largest change is, rounded as changes are.
 struct Sums {
-    double aa, bb, ab, dd, most;
+    double aa, bb, dd, most;
     std::uint64_t flipped, zeros_a, zeros_b, zeros_both, differing;
 };
 
@@ -87,7 +86,7 @@ WEIGH_INLINE std::uint64_t counted(const V& each) {
 template <typename How>
 WEIGH_INLINE void measure(const typename How::Stored* a, const typename How::Stored* b,
                           std::size_t count, float* change, Sums& sums) {
-    D8 aa[2] = {}, bb[2] = {}, ab[2] = {}, dd[2] = {};
+    D8 aa[2] = {}, bb[2] = {}, dd[2] = {};
     F16 most{};
     I16 flipped{}, zeros_a{}, zeros_b{}, zeros_both{}, differing{};
     typename How::Stored left_a[lanes] = {}, left_b[lanes] = {};
@@ -117,11 +116,10 @@ WEIGH_INLINE void measure(const typename How::Stored* a, const typename How::Sto
             const D8 exact = yd[half] - xd[half];
             aa[half] += xd[half] * xd[half];
             bb[half] += yd[half] * yd[half];
-            ab[half] += xd[half] * yd[half];
             dd[half] += exact * exact;
         }
     }
-    sums = {total(aa), total(bb), total(ab), total(dd), 0, counted(flipped), counted(zeros_a),
+    sums = {total(aa), total(bb), total(dd), 0, counted(flipped), counted(zeros_a),
             counted(zeros_b), counted(zeros_both), counted(differing)};
     for (std::size_t k = 0; k < lanes; ++k)
         sums.most = std::max<double>(sums.most, most[k]);
@@ -135,7 +133,7 @@ WEIGH_INLINE void measure(const typename How::Stored* a, const typename How::Sto
 // Sixteen pairs of doubles at a time.
 WEIGH_INLINE void measure_doubles(const double* a, const double* b, std::size_t count,
                                   double* change, Sums& sums) {
-    D8 aa[2] = {}, bb[2] = {}, ab[2] = {}, dd[2] = {}, most{};
+    D8 aa[2] = {}, bb[2] = {}, dd[2] = {}, most{};
     I8 flipped{}, zeros_a{}, zeros_b{}, zeros_both{}, differing{};
     double left_a[lanes] = {}, left_b[lanes] = {}, left[lanes];
     for (std::size_t at = 0; at < count; at += lanes) {
@@ -165,12 +163,11 @@ WEIGH_INLINE void measure_doubles(const double* a, const double* b, std::size_t 
             differing -= x != y;
             aa[half] += x * x;
             bb[half] += y * y;
-            ab[half] += x * y;
             dd[half] += d * d;
         }
         if (part < lanes) std::memcpy(change + at, left, part * sizeof(double));
     }
-    sums = {total(aa), total(bb), total(ab), total(dd), 0, counted(flipped), counted(zeros_a),
+    sums = {total(aa), total(bb), total(dd), 0, counted(flipped), counted(zeros_a),
             counted(zeros_b), counted(zeros_both), counted(differing)};
     for (int k = 0; k < 8; ++k) sums.most = std::max(sums.most, most[k]);
     const std::uint64_t beyond = (lanes - count % lanes) % lanes;
@@ -436,10 +433,19 @@ class Comparison {
                 found_.odd_b += !std::isfinite(doubles[1][i]);
             }
             finite = without_holes(doubles[0], doubles[1], count, scale);
-            static thread_local double scaled[block_values];
-            compare::measure_of_doubles(doubles[0], doubles[1], count, scaled, sums);
+            static thread_local double differences[block_values];
+            compare::measure_of_doubles(doubles[0], doubles[1], count, differences, sums);
             for (std::size_t i = 0; i < count; ++i)
-                change[i] = static_cast<Change>(std::ldexp(scaled[i], scale));
+                change[i] = static_cast<Change>(differences[i]);
+            if (scale) {  // the sums alone: what is small beside the largest would become 0
+                compare::Sums scaled;
+                for (double* each : {doubles[0], doubles[1]})
+                    for (std::size_t i = 0; i < count; ++i) each[i] = std::ldexp(each[i], -scale);
+                compare::measure_of_doubles(doubles[0], doubles[1], count, differences, scaled);
+                sums.aa = scaled.aa;
+                sums.bb = scaled.bb;
+                sums.dd = scaled.dd;
+            }
             sums.most = 0;
             for (std::size_t i = 0; i < count; ++i)
                 sums.most = std::max<double>(sums.most, std::fabs(change[i]));
@@ -469,7 +475,6 @@ class Comparison {
         found_.zeros_both += sums.zeros_both - (count - finite);
         found_.aa.add(Number::of(sums.aa, 2 * scale));
         found_.bb.add(Number::of(sums.bb, 2 * scale));
-        found_.ab.add(Number::of(sums.ab, 2 * scale));
         found_.dd.add(Number::of(sums.dd, 2 * scale));
     }
 
@@ -505,8 +510,8 @@ class Comparison {
         for (std::size_t i = 0; i < count; ++i) made[i] = singles[i];
     }
 
-    // Pairs with NaN or an infinity take no part: both become 0. Numbers whose squares are too
-    // large or too small for a double are divided by 2^scale.
+    // Pairs with NaN or an infinity take no part: both become 0. Where squares are too large or too
+    // small for a double, sums are to be made of the numbers divided by 2^scale.
     static std::uint64_t without_holes(double* a, double* b, std::size_t count, int& scale) {
         std::uint64_t finite = 0;
         double most = 0;
@@ -517,13 +522,7 @@ class Comparison {
             most = std::max({most, std::fabs(a[i]), std::fabs(b[i])});
         }
         scale = 0;
-        if (most > 0x1p500 || (most > 0 && most < 0x1p-500)) {
-            std::frexp(most, &scale);
-            for (std::size_t i = 0; i < count; ++i) {
-                a[i] = std::ldexp(a[i], -scale);
-                b[i] = std::ldexp(b[i], -scale);
-            }
-        }
+        if (most > 0x1p500 || (most > 0 && most < 0x1p-500)) std::frexp(most, &scale);
         return finite;
     }
 

@@ -32,9 +32,9 @@ UNRELATED = 0.3
 """Below this cosine values are tried in another order."""
 _LEAST_RANKED = 4
 """A matrix with fewer rows or columns has no low rank to speak of."""
-_LARGE = 1 << 24
+_LARGE = 1 << 22
 """Of a matrix of more values some rows are looked at first."""
-_SOME, _RUN = 1024, 64
+_SOME, _RUN = 512, 64
 """So many rows, in runs of so many: a direction of the whole is one of them."""
 _LEAST_SHIFTED = 8
 """Of fewer values it is chance that all grew by the same."""
@@ -124,7 +124,7 @@ class Judge:
 
         read = _rows_of(laid, columns)
         try:
-            if rows * columns > _LARGE:
+            if rows * columns > _LARGE and rows > 2 * _SOME:
                 some = _some_rows(rows)
                 if change_rank(len(some), columns, _picked(read, some)).rank is None:
                     return ChangeRank.unseparated(rows, columns, found.norm_change)
@@ -151,9 +151,8 @@ class Judge:
 def _some_rows(rows: int) -> list[int]:
     """Pick rows of a large matrix, in runs over all of it."""
     runs = _SOME // _RUN
-    starts = [at * (rows - _RUN) // max(1, runs - 1) for at in range(runs)] if rows > _SOME else [0]
-    length = _RUN if rows > _SOME else rows
-    return [start + at for start in starts for at in range(length)]
+    starts = [at * (rows - _RUN) // (runs - 1) for at in range(runs)]
+    return [start + at for start in starts for at in range(_RUN)]
 
 
 def _picked(

@@ -66,7 +66,7 @@ typedef wide::I8 I8;
 // The sums of a block, and how large its largest change is, rounded as changes are.
 struct Sums {
     double aa, bb, dd, most;
-    std::uint64_t flipped, zeros_a, zeros_b, zeros_both, differing;
+    std::uint64_t flipped, zeros_a, zeros_b, zeros_both, differing, signed_zeros;
 };
 
 WEIGH_INLINE double total(const D8* both) {
@@ -88,7 +88,6 @@ WEIGH_INLINE void measure(const typename How::Stored* a, const typename How::Sto
                           std::size_t count, float* change, Sums& sums) {
     D8 aa[2] = {}, bb[2] = {}, dd[2] = {};
     F16 most{};
-    I16 flipped{}, zeros_a{}, zeros_b{}, zeros_both{}, differing{};
     typename How::Stored left_a[lanes] = {}, left_b[lanes] = {};
     for (std::size_t at = 0; at < count; at += lanes) {
         const auto *from = a + at, *to = b + at;
@@ -103,13 +102,6 @@ WEIGH_INLINE void measure(const typename How::Stored* a, const typename How::Sto
         std::memcpy(change + at, &d, part < lanes ? part * sizeof(float) : sizeof(d));
         const F16 size = (F16)((I16)d & 0x7fffffff);
         most = size > most ? size : most;
-        const I16 x_zero = x == 0, y_zero = y == 0;
-        // Masks are -1 where they hold.
-        zeros_a -= x_zero;
-        zeros_b -= y_zero;
-        zeros_both -= x_zero & y_zero;
-        flipped -= (((I16)x ^ (I16)y) < 0) & ~(x_zero | y_zero);
-        differing -= x != y;
         const channels::Sixteen xs = channels::doubles(x), ys = channels::doubles(y);
         const D8 xd[2] = {xs.low, xs.high}, yd[2] = {ys.low, ys.high};
         for (int half = 0; half < 2; ++half) {
@@ -119,22 +111,18 @@ WEIGH_INLINE void measure(const typename How::Stored* a, const typename How::Sto
             dd[half] += exact * exact;
         }
     }
-    sums = {total(aa), total(bb), total(dd), 0, counted(flipped), counted(zeros_a),
-            counted(zeros_b), counted(zeros_both), counted(differing)};
+    sums.aa = total(aa);
+    sums.bb = total(bb);
+    sums.dd = total(dd);
+    sums.most = 0;
     for (std::size_t k = 0; k < lanes; ++k)
         sums.most = std::max<double>(sums.most, most[k]);
-    // Lanes beyond the end held two zeros.
-    const std::uint64_t beyond = (lanes - count % lanes) % lanes;
-    sums.zeros_a -= beyond;
-    sums.zeros_b -= beyond;
-    sums.zeros_both -= beyond;
 }
 
 // Sixteen pairs of doubles at a time.
 WEIGH_INLINE void measure_doubles(const double* a, const double* b, std::size_t count,
                                   double* change, Sums& sums) {
     D8 aa[2] = {}, bb[2] = {}, dd[2] = {}, most{};
-    I8 flipped{}, zeros_a{}, zeros_b{}, zeros_both{}, differing{};
     double left_a[lanes] = {}, left_b[lanes] = {}, left[lanes];
     for (std::size_t at = 0; at < count; at += lanes) {
         const double *from = a + at, *to = b + at;
@@ -155,55 +143,64 @@ WEIGH_INLINE void measure_doubles(const double* a, const double* b, std::size_t 
             std::memcpy(into + 8 * half, &d, sizeof(d));
             const D8 size = (D8)((I8)d & 0x7fffffffffffffffLL);
             most = size > most ? size : most;
-            const I8 x_zero = x == 0, y_zero = y == 0;
-            zeros_a -= x_zero;
-            zeros_b -= y_zero;
-            zeros_both -= x_zero & y_zero;
-            flipped -= (((I8)x ^ (I8)y) < 0) & ~(x_zero | y_zero);
-            differing -= x != y;
             aa[half] += x * x;
             bb[half] += y * y;
             dd[half] += d * d;
         }
         if (part < lanes) std::memcpy(change + at, left, part * sizeof(double));
     }
-    sums = {total(aa), total(bb), total(dd), 0, counted(flipped), counted(zeros_a),
-            counted(zeros_b), counted(zeros_both), counted(differing)};
+    sums.aa = total(aa);
+    sums.bb = total(bb);
+    sums.dd = total(dd);
+    sums.most = 0;
     for (int k = 0; k < 8; ++k) sums.most = std::max(sums.most, most[k]);
-    const std::uint64_t beyond = (lanes - count % lanes) % lanes;
-    sums.zeros_a -= beyond;
-    sums.zeros_b -= beyond;
-    sums.zeros_both -= beyond;
 }
 
-// How many values of two runs differ in a bit.
+// What the bits of floats of one type tell, sign and magnitude: as many at a time as there is room
+// for in their own width.
 template <typename T>
-WEIGH_INLINE std::uint64_t differing(const std::uint8_t* a, const std::uint8_t* b,
-                                     std::size_t count) {
+WEIGH_INLINE void compare_bits(const std::uint8_t* a, const std::uint8_t* b, std::size_t count,
+                               Sums& sums) {
     typedef T V __attribute__((vector_size(64)));
     constexpr std::size_t each = 64 / sizeof(T);
     // In lanes of T a count may wrap: they are emptied before.
     constexpr std::size_t often = sizeof(T) == 1 ? 255 : 16384;
-    std::uint64_t all = 0;
-    std::size_t i = 0;
-    while (i + each <= count) {
-        V some{};
-        const std::size_t stop = std::min(count / each * each, i + often * each);
-        for (; i < stop; i += each) {
+    constexpr T sign = static_cast<T>(T{1} << (8 * sizeof(T) - 1)), size = static_cast<T>(~sign);
+    sums.differing = sums.zeros_a = sums.zeros_b = sums.zeros_both = sums.flipped = 0;
+    sums.signed_zeros = 0;
+    T left_a[each] = {}, left_b[each] = {};
+    for (std::size_t i = 0; i < count;) {
+        V differing{}, zeros_a{}, zeros_b{}, zeros_both{}, flipped{}, signed_zeros{};
+        for (std::size_t k = 0; k < often && i < count; ++k, i += each) {
+            const auto *from = a + i * sizeof(T), *to = b + i * sizeof(T);
+            if (count - i < each) {  // the rest are ones, which are equal and no zeros
+                for (std::size_t l = 0; l < each; ++l) left_a[l] = left_b[l] = 1;
+                std::memcpy(left_a, from, (count - i) * sizeof(T));
+                std::memcpy(left_b, to, (count - i) * sizeof(T));
+                from = reinterpret_cast<const std::uint8_t*>(left_a);
+                to = reinterpret_cast<const std::uint8_t*>(left_b);
+            }
             V x, y;
-            std::memcpy(&x, a + i * sizeof(T), sizeof(V));
-            std::memcpy(&y, b + i * sizeof(T), sizeof(V));
-            some -= (V)(x != y);
+            std::memcpy(&x, from, sizeof(V));
+            std::memcpy(&y, to, sizeof(V));
+            // Masks are all ones, -1, where they hold.
+            const V other = x ^ y;
+            const V x_zero = (V)((x & size) == 0), y_zero = (V)((y & size) == 0);
+            const V both = x_zero & y_zero, differ = (V)(other != 0);
+            differing -= differ;
+            zeros_a -= x_zero;
+            zeros_b -= y_zero;
+            zeros_both -= both;
+            signed_zeros -= both & differ;
+            flipped -= (V)((other & sign) != 0) & ~(x_zero | y_zero);
         }
-        all += counted(some);
+        sums.differing += counted(differing);
+        sums.zeros_a += counted(zeros_a);
+        sums.zeros_b += counted(zeros_b);
+        sums.zeros_both += counted(zeros_both);
+        sums.signed_zeros += counted(signed_zeros);
+        sums.flipped += counted(flipped);
     }
-    for (; i < count; ++i) {
-        T x, y;
-        std::memcpy(&x, a + i * sizeof(T), sizeof(T));
-        std::memcpy(&y, b + i * sizeof(T), sizeof(T));
-        all += x != y;
-    }
-    return all;
 }
 
 template <typename How>
@@ -225,7 +222,7 @@ WEIGH_INLINE void widen(const std::uint8_t* bytes, std::size_t count, float* mad
 struct Doing {
     void (*measure)(const std::uint8_t*, const std::uint8_t*, std::size_t, float*, Sums&);
     void (*widen)(const std::uint8_t*, std::size_t, float*);
-    std::uint64_t (*differing)(const std::uint8_t*, const std::uint8_t*, std::size_t);
+    void (*bits)(const std::uint8_t*, const std::uint8_t*, std::size_t, Sums&);
 };
 
 #define WEIGH_DOING(NAME, TARGET)                                                               \
@@ -240,24 +237,24 @@ struct Doing {
         TARGET static void widened(const std::uint8_t* bytes, std::size_t n, float* made) {     \
             widen<How>(bytes, n, made);                                                         \
         }                                                                                       \
-        TARGET static std::uint64_t differ(const std::uint8_t* a, const std::uint8_t* b,        \
-                                           std::size_t n) {                                     \
+        TARGET static void bits(const std::uint8_t* a, const std::uint8_t* b, std::size_t n,      \
+                                Sums& sums) {                                                     \
             typedef std::conditional_t<                                                         \
                 sizeof(Stored) == 1, std::uint8_t,                                              \
                 std::conditional_t<sizeof(Stored) == 2, std::uint16_t, std::uint32_t>>          \
                 Bits;                                                                           \
-            return differing<Bits>(a, b, n);                                                    \
+            compare_bits<Bits>(a, b, n, sums);                                                  \
         }                                                                                       \
-        static Doing doing() { return {measured, widened, differ}; }                            \
+        static Doing doing() { return {measured, widened, bits}; }                              \
     };                                                                                          \
     struct NAME##Doubles {                                                                      \
         TARGET static void measured(const double* a, const double* b, std::size_t n,            \
                                     double* change, Sums& sums) {                               \
             measure_doubles(a, b, n, change, sums);                                             \
         }                                                                                       \
-        TARGET static std::uint64_t differ(const std::uint8_t* a, const std::uint8_t* b,        \
-                                           std::size_t n) {                                     \
-            return differing<std::uint64_t>(a, b, n);                                           \
+        TARGET static void bits(const double* a, const double* b, std::size_t n, Sums& sums) {  \
+            compare_bits<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(a),               \
+                                        reinterpret_cast<const std::uint8_t*>(b), n, sums);     \
         }                                                                                       \
     };
 WEIGH_DOING(Plain, )
@@ -288,13 +285,21 @@ inline Doing doing_of(const std::string& dtype) {
     return {nullptr, nullptr, nullptr};
 }
 
+// Measures doubles, and compares their bits.
 inline void measure_of_doubles(const double* a, const double* b, std::size_t n, double* change,
                                Sums& sums) {
 #if defined(__x86_64__)
-    if (wide::level() == 2) return Avx512Doubles::measured(a, b, n, change, sums);
-    if (wide::level() == 1) return Avx2Doubles::measured(a, b, n, change, sums);
+    if (wide::level() == 2) {
+        Avx512Doubles::measured(a, b, n, change, sums);
+        return Avx512Doubles::bits(a, b, n, sums);
+    }
+    if (wide::level() == 1) {
+        Avx2Doubles::measured(a, b, n, change, sums);
+        return Avx2Doubles::bits(a, b, n, sums);
+    }
 #endif
     PlainDoubles::measured(a, b, n, change, sums);
+    PlainDoubles::bits(a, b, n, sums);
 }
 
 }  // namespace compare
@@ -346,8 +351,8 @@ class Comparison {
     }
 
    private:
-    // A table counts many values at once far quicker than block by block.
-    static constexpr std::size_t several = 32 * block_values;
+    // So many changes are kept until they are counted: they are in the cache still.
+    static constexpr std::size_t several = 2 * block_values;
     const Type *first_, *second_;
     bool double_, counted_;
     compare::Doing first_doing_, second_doing_;
@@ -374,11 +379,16 @@ class Comparison {
         changes.resize(std::min(count, several) + lanes);
         const auto width_a = static_cast<std::size_t>(first_->bytes()),
                    width_b = static_cast<std::size_t>(second_->bytes());
+        const bool many = count > several;
         std::size_t waiting = 0;
         const auto hand_over = [&] {
-            if (counted_ && waiting)
-                changes_.add(reinterpret_cast<const std::uint8_t*>(changes.data()),
-                             sizeof(Change) * waiting, waiting);
+            if (counted_ && waiting) {
+                const auto* bytes = reinterpret_cast<const std::uint8_t*>(changes.data());
+                if (many)
+                    changes_.add_of_many(bytes, waiting);
+                else
+                    changes_.add(bytes, sizeof(Change) * waiting, waiting);
+            }
             waiting = 0;
         };
         for (std::size_t at = 0; at < count; at += block_values) {
@@ -393,6 +403,7 @@ class Comparison {
             if (waiting + block_values > several) hand_over();
         }
         hand_over();
+        if (counted_ && many) changes_.settle();
     }
 
     template <typename Change>
@@ -413,10 +424,13 @@ class Comparison {
         if constexpr (std::is_same<Change, float>::value) {
             if (alike) {
                 first_doing_.measure(a, b, count, change, sums);
+                first_doing_.bits(a, b, count, sums);
             } else {
-                compare::doing<channels::Float>().measure(
-                    singled(first_doing_, a, singles[0]), singled(second_doing_, b, singles[1]),
-                    count, change, sums);
+                const compare::Doing floats = compare::doing<channels::Float>();
+                const auto* x = singled(first_doing_, a, singles[0]);
+                const auto* y = singled(second_doing_, b, singles[1]);
+                floats.measure(x, y, count, change, sums);
+                floats.bits(x, y, count, sums);
             }
             direct = std::isfinite(sums.aa) && std::isfinite(sums.bb);
         } else if (alike) {
@@ -468,7 +482,10 @@ class Comparison {
         largest(change, count, start, sums.most, number);
         found_.count += count;
         found_.finite += finite;
-        found_.changed += alike ? differing(a, b, count) : sums.differing + (count - finite);
+        // Of one type bits are held against each other, of two types numbers.
+        found_.changed += alike && direct ? sums.differing
+                          : alike         ? differing(a, b, count)
+                                          : sums.differing - sums.signed_zeros + (count - finite);
         found_.flipped += sums.flipped;
         found_.zeros_a += sums.zeros_a - (count - finite);
         found_.zeros_b += sums.zeros_b - (count - finite);
@@ -527,8 +544,13 @@ class Comparison {
     }
 
     std::uint64_t differing(const std::uint8_t* a, const std::uint8_t* b, std::size_t count) {
-        if (first_doing_.differing) return first_doing_.differing(a, b, count);
-        return compare::PlainDoubles::differ(a, b, count);
+        compare::Sums sums;
+        if (first_doing_.bits)
+            first_doing_.bits(a, b, count, sums);
+        else
+            compare::PlainDoubles::bits(reinterpret_cast<const double*>(a),
+                                        reinterpret_cast<const double*>(b), count, sums);
+        return sums.differing;
     }
 };
 

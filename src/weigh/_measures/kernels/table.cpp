@@ -133,13 +133,24 @@ void Table::add_wide(const std::uint8_t* bytes, std::size_t count, const Seen* s
     with_wide(*type_, [&](auto value) { add_blocks<decltype(value)>(bytes, count, seen); });
 }
 
+void Table::add_of_many(const std::uint8_t* bytes, std::size_t count) {
+    changed();
+    if (type_->family == Family::f64)
+        add_blocks<double>(bytes, count, nullptr, false);
+    else
+        add_blocks<float>(bytes, count, nullptr, false);
+}
+
+void Table::settle() { take(Scratch::mine(), false); }
+
 template <typename T>
-void Table::add_blocks(const std::uint8_t* bytes, std::size_t count, const Seen* seen) {
+void Table::add_blocks(const std::uint8_t* bytes, std::size_t count, const Seen* seen,
+                       bool settled) {
     constexpr bool is_float = std::is_floating_point<T>::value;
     Scratch& scratch = Scratch::mine();
     const Counters counters = scratch.counters();
     const Special keys = special(*type_);
-    const bool few = count < Scratch::few;
+    const bool few = settled && count < Scratch::few;
     std::size_t counted = 0;
     for (std::size_t at = 0; at < count; at += block_values) {
         const std::size_t part = std::min(block_values, count - at);
@@ -192,7 +203,7 @@ void Table::add_blocks(const std::uint8_t* bytes, std::size_t count, const Seen*
             counted = 0;
         }
     }
-    take(scratch, few);
+    if (settled) take(scratch, few);
 }
 
 void Table::add_block(const Block& block) {

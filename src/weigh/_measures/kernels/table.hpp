@@ -53,6 +53,12 @@ class Table {
     void add(const std::uint8_t* bytes, std::size_t size, std::size_t count,
              const Seen* seen = nullptr);
 
+    // Adds whole blocks of floats or doubles, the last one perhaps not whole, of many that come one
+    // after the other: their counts stay in this thread's counters until `settle`, and nothing
+    // else may be counted by this thread before.
+    void add_of_many(const std::uint8_t* bytes, std::size_t count);
+    void settle();
+
     // What another device has counted: see the class's documentation in table.py.
     void add_counts(const std::vector<std::uint64_t>& counts);
     void add_block(const Block& block);
@@ -108,7 +114,8 @@ class Table {
     void add_narrow(const std::uint8_t* bytes, std::size_t count, const Seen* seen);
     void add_wide(const std::uint8_t* bytes, std::size_t count, const Seen* seen);
     template <typename T>
-    void add_blocks(const std::uint8_t* bytes, std::size_t count, const Seen* seen);
+    void add_blocks(const std::uint8_t* bytes, std::size_t count, const Seen* seen,
+                    bool settled = true);
     template <typename Visit>
     void visit(Visit visit_pattern) const;
     template <typename Visit>

@@ -160,7 +160,7 @@ WORDS = [
     (lambda a: a[:, [*range(1, 19), 0, 19]], "columns permuted (axis in_features)"),
     (
         lambda a: blocks(a, [2, 0, 1]).T,
-        "transposed; 3 blocks of 16 rows in the order 1, 2, 0",
+        "transposed; 3 blocks of 16 rows in the order 2, 0, 1",
     ),
     (
         lambda a: a.reshape(6, 4, 2, 20).swapaxes(1, 2).reshape(48, 20),
@@ -214,7 +214,7 @@ def test_heads_biases_filters_and_both_neighbours_of_a_layer() -> None:
 def test_a_bias_of_few_values_in_another_order_of_gates() -> None:
     a = np.repeat(np.arange(4.0, dtype=np.float32), 8)
     a[3:5] = 9
-    assert exactly(a, blocks(a, [0, 3, 1, 2])) == "4 blocks of 8 values in the order 0, 2, 3, 1"
+    assert exactly(a, blocks(a, [0, 3, 1, 2])) == "4 blocks of 8 values in the order 0, 3, 1, 2"
 
 
 @pytest.mark.parametrize(

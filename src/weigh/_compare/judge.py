@@ -34,8 +34,9 @@ _LEAST_RANKED = 4
 """A matrix with fewer rows or columns has no low rank to speak of."""
 _LARGE = 1 << 22
 """Of a matrix of more values some rows are looked at first."""
-_SOME, _RUN = 512, 64
-"""So many rows, in runs of so many: a direction of the whole is one of them."""
+_SOME, _RUN = 640, 64
+"""So many rows, in runs of so many: a direction of the whole is one of them. Up to 512 are worked
+out exactly, which takes longer than to sketch some more."""
 _LEAST_SHIFTED = 8
 """Of fewer values it is chance that all grew by the same."""
 _HOPELESS = 24

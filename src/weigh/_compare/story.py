@@ -55,7 +55,9 @@ def _told(evidence: Evidence) -> Iterator[Conclusion]:
         yield from tied(evidence)
         return
     yield from not_finite(evidence)
-    if evidence.moved:
+    if 2 * paired < values and any(map(resized, evidence.paired)):
+        pass  # of another size, what is left of it says nothing
+    elif evidence.moved:
         yield from what_moved(evidence)
     elif not evidence.odd:
         yield from same_weights(evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any, Self
 
@@ -44,6 +45,20 @@ def parse_index(text: str) -> tuple[int | slice | EllipsisType, ...]:
         else:
             parts.append(...)
     return tuple(parts)
+
+
+def place_of(at: int, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Say at which index a value is, by its number in row-major order.
+
+    Examples:
+        >>> place_of(7, (3, 4))
+        (1, 3)
+    """
+    places: list[int] = []
+    for size in reversed(sizes):
+        at, place = divmod(at, size)
+        places.append(place)
+    return tuple(reversed(places))
 
 
 def repeats_enormously(count: int, stored: int) -> bool:

@@ -15,9 +15,10 @@ import numpy as np
 
 from weigh._compare.arranged import Placed, Reshaped
 from weigh._compare.arrangement import Arrangement, squeezed
-from weigh._compare.relaying import AXES, arrangement_of, long_sizes, repeats
+from weigh._compare.relaying import AXES, arrangement_of, long_sizes
 from weigh._facts import Values
 from weigh._index import Region
+from weigh._measures.feed import repeats
 from weigh._tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -59,7 +60,7 @@ def find_alike(a: Tensor, b: Tensor) -> Arrangement | None:
     shape_a, shape_b = a.shape, b.shape
     if shape_a is None or shape_b is None or not a.count or a.count != b.count:
         return None
-    if repeats(a) or repeats(b) or len(squeezed(shape_a)) > AXES:
+    if repeats(a.values) or repeats(b.values) or len(squeezed(shape_a)) > AXES:
         return None
     sizes_a, sizes_b = long_sizes(shape_a), long_sizes(shape_b)
     if len(sizes_a) < 2 or sorted(sizes_a) != sorted(sizes_b):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from weigh._compare.arrangement import Arrangement, squeezed
 from weigh._dtypes import DType
 from weigh._facts import Extent, Values
-from weigh._index import Region
+from weigh._index import Region, place_of
 from weigh._measures.feed import reader_of
 from weigh._sources.stored import contiguous_strides
 
@@ -162,21 +162,13 @@ def _flat(shape: tuple[int, ...], start: int, stop: int, read: Reader) -> Array:
     while at < last:
         outer, row = divmod(at, size)
         rows = min(size - row, last - at)
-        lead = _places(outer, shape[:axis])
+        lead = place_of(outer, shape[:axis])
         box = whole.then((*(slice(i, i + 1) for i in lead), slice(row, row + rows)))
         parts.append(read(box).reshape(-1))
         at += rows
     skipped = start - start // unit * unit
     joined = np.concatenate(parts) if len(parts) > 1 else parts[0]
     return np.ascontiguousarray(joined[skipped : skipped + stop - start])
-
-
-def _places(at: int, sizes: Sequence[int]) -> list[int]:
-    places = []
-    for size in reversed(sizes):
-        at, place = divmod(at, size)
-        places.append(place)
-    return places[::-1]
 
 
 class Placed(_Another):

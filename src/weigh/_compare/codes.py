@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from weigh._compare.match import Match
+from weigh._compare.match import Match, own_name
 from weigh._model import Network
 from weigh._pattern import pattern
 from weigh._tensor import Tensor
@@ -20,7 +20,7 @@ def leaves_of(network: Network) -> Leaves:
     """Say what each layer of a network calls its tensors."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for tensor in network.tensors():
-        found[tensor.layer].add(tensor.name[len(tensor.layer) + 1 if tensor.layer else 0 :])
+        found[tensor.layer].add(own_name(tensor))
     return found
 
 

@@ -31,7 +31,6 @@ def same_content(
     a: Sequence[Tensor],
     b: Sequence[Tensor],
     threads: int = 0,
-    progress: Callable[[int], None] | None = None,
 ) -> Iterator[Found]:
     """Pair tensors of equal values, first those in which the values are in one order.
 
@@ -42,7 +41,7 @@ def same_content(
         SourceError: a source cannot be read any more.
     """
     mine, others = _candidates(a, b), _candidates(b, a)
-    options = Options(threads=threads, progress=progress)
+    options = Options(threads=threads)
     by_sign: defaultdict[Hashable, tuple[list[Tensor], list[Tensor]]] = defaultdict(
         lambda: ([], [])
     )

@@ -11,6 +11,11 @@ from weigh._tensor import Tensor
 FoundBy = Literal["name", "convention", "content", "layer"]
 
 
+def own_name(tensor: Tensor) -> str:
+    """Give what its layer calls a tensor."""
+    return tensor.name[len(tensor.layer) + 1 :] if tensor.layer else tensor.name
+
+
 @record(frozen=True, eq=False)
 class Match:
     """A tensor of A and the one of B that it is held against.

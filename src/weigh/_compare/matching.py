@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from weigh._compare.content import same_content
-from weigh._compare.match import FoundBy, Match, Matching, Tie
+from weigh._compare.match import FoundBy, Match, Matching, Tie, own_name
 from weigh._compare.naming import NamedShape, pair_names
 from weigh._tensor import Tensor
 
@@ -17,7 +17,6 @@ def match_tensors(
     *,
     only: tuple[Sequence[Tensor], Sequence[Tensor]] | None = None,
     threads: int = 0,
-    progress: Callable[[int], None] | None = None,
 ) -> Matching:
     """Pair the tensors of two networks.
 
@@ -30,7 +29,6 @@ def match_tensors(
         only: of which tensors of each the answer is to be; all if left out. What belongs to one of
             them is told whatever its own name is.
         threads: how many read what is left; as many as there are processors if 0.
-        progress: told how many more bytes of what is left were read.
 
     Raises:
         SourceError: a source cannot be read any more.
@@ -41,7 +39,7 @@ def match_tensors(
     if any(t.name in mine for t in rest_a) or any(t.name in others for t in rest_b):
         matches += [
             Match(one, other, "content", order=order)
-            for one, other, order in same_content(rest_a, rest_b, threads, progress)
+            for one, other, order in same_content(rest_a, rest_b, threads)
         ]
         rest_a, rest_b = _rest(a, b, matches)
         matches += _by_layers(matches, rest_a, rest_b)
@@ -95,17 +93,12 @@ def _by_layers(
             continue
         layer = votes[tensor.layer].most_common(1)[0][0]
         alike = [t for t in left[layer] if t.name not in taken and t.shape == tensor.shape]
-        own = [t for t in alike if _own(t) == _own(tensor)]
+        own = [t for t in alike if own_name(t) == own_name(tensor)]
         twins = [t for t in rest_a if t.layer == tensor.layer and t.shape == tensor.shape]
         if len(own) == 1 or (len(alike) == 1 and len(twins) == 1):
             found = own[0] if len(own) == 1 else alike[0]
             taken.add(found.name)
             yield Match(tensor, found, "layer")
-
-
-def _own(tensor: Tensor) -> str:
-    """Give what a layer calls its tensor."""
-    return tensor.name[len(tensor.layer) + 1 :] if tensor.layer else tensor.name
 
 
 def _with_ties(

@@ -26,9 +26,8 @@ from weigh._compare.arrangement import (
 from weigh._compare.order_words import order_words, regular_orders
 from weigh._compare.patterns import mixed, patterns, signatures
 from weigh._facts import Values
-from weigh._index import repeats_enormously
 from weigh._measures._kernels import same_bytes
-from weigh._measures.feed import boxes, bytes_of
+from weigh._measures.feed import boxes, bytes_of, repeats
 from weigh._record import record
 from weigh._tensor import Tensor
 
@@ -81,14 +80,7 @@ def _comparable(a: Tensor, b: Tensor) -> bool:
     count = a.count
     if count is None or count != b.count or a.dtype.name != b.dtype.name or not 0 < count <= _MOST:
         return False
-    return not any(repeats(tensor) for tensor in (a, b))
-
-
-def repeats(tensor: Tensor) -> bool:
-    """Whether a tensor is huge only because few stored values are repeated."""
-    count, extent = tensor.count or 0, tensor.extent
-    stored = count if extent is None else extent.storage_bytes * 8 // tensor.dtype.bits
-    return repeats_enormously(count, stored)
+    return not any(repeats(tensor.values) for tensor in (a, b))
 
 
 def long_sizes(shape: Sequence[int]) -> tuple[int, ...]:

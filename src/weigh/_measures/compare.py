@@ -6,12 +6,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
-from queue import SimpleQueue
 
 from weigh._errors import UnsupportedError, ValuesError
 from weigh._facts import Values
+from weigh._measures.crew import Crew, processors
 from weigh._measures.difference import Difference, unchanged
-from weigh._measures.measure import processors
 from weigh._measures.pairs import PairFeed
 from weigh._record import record
 
@@ -109,69 +108,37 @@ class _Job:
         return Outcome(key, None, self.problem)
 
 
-class _Crew:
+class _Crew(Crew[Outcome]):
     """Threads that take parts of pairs in order, so that files are read from their beginnings."""
 
     def __init__(
         self, pairs: Iterable[Pair], threads: int, progress: Callable[[int], None] | None
     ) -> None:
-        self._threads, self._progress = threads, progress
+        super().__init__(threads)
+        self._progress = progress
         self._tasks = chain.from_iterable(self._parts(pair) for pair in pairs)
-        self._lock = threading.Lock()
-        self._done: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
-        self._stopped = False
-
-    def run(self) -> Iterator[Outcome]:
-        crew = [threading.Thread(target=self._work, daemon=True) for _ in range(self._threads)]
-        for thread in crew:
-            thread.start()
-        working = len(crew)
-        try:
-            while working:
-                got = self._done.get()
-                if got is None:
-                    working -= 1
-                elif isinstance(got, BaseException):
-                    raise got
-                else:
-                    yield got
-        finally:
-            self._stopped = True
-            for thread in crew:
-                thread.join()
 
     def _work(self) -> None:
-        try:
-            while not self._stopped:
-                with self._lock:
-                    task = next(self._tasks, None)
-                if task is None:
-                    break
-                job, start, stop = task
-                if not job.problem:
-                    job.look(start, stop, self._lock)
-                with self._lock:
-                    job.left -= 1
-                    whole = not job.left
-                if whole:
-                    self._done.put(job.outcome())
-        except _StoppedError:
-            pass
-        except BaseException as error:
-            self._done.put(error)
-        self._done.put(None)
+        while not self._stopped:
+            with self._lock:
+                task = next(self._tasks, None)
+            if task is None:
+                break
+            job, start, stop = task
+            if not job.problem:
+                job.look(start, stop, self._lock)
+            with self._lock:
+                job.left -= 1
+                whole = not job.left
+            if whole:
+                self._done.put(job.outcome())
 
     def _parts(self, pair: Pair) -> Iterator[tuple[_Job, int, int]]:
-        job = _Job(pair, self._heed)
+        job = _Job(pair, self._went_on)
         for start, stop in job.stretches:
             yield job, start, stop
 
-    def _heed(self, pair: Pair, count: int) -> None:
-        if self._stopped:
-            raise _StoppedError
+    def _went_on(self, pair: Pair, count: int) -> None:
+        self._heed()
         if self._progress is not None and count:
             self._progress(pair.a.dtype.size_of(count))
-
-
-class _StoppedError(Exception):
-    """Nobody waits for the answer any more."""

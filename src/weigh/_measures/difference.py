@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from weigh._index import place_of
 from weigh._measures._kernels import Comparison
 from weigh._measures.report import small_histogram
 from weigh._measures.statistics import Statistics, ratio, root_ratio
@@ -104,7 +105,7 @@ class Difference:
             relative_change=relative(norm_change, norm_a, _square_ratio(dd, aa)),
             cosine=_cosine(aa, bb, dd),
             max_abs=most,
-            max_at=_index(most_at // parts, shape) if most else None,
+            max_at=place_of(most_at // parts, shape) if most else None,
             sign_flips=flipped,
             to_zero=zeros_b - both,
             from_zero=zeros_a - both,
@@ -162,14 +163,6 @@ def _cosine(aa: Exact, bb: Exact, dd: Exact) -> float | None:
     square = ratio(ab[0] * ab[0], aa[0] * bb[0], 2 * ab[1] - aa[1] - bb[1])
     size = min(1.0, math.sqrt(square))
     return -size if ab[0] < 0 else size
-
-
-def _index(at: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    index: list[int] = []
-    for size in reversed(shape):
-        at, place = divmod(at, size)
-        index.append(place)
-    return tuple(reversed(index))
 
 
 def unchanged(count: int) -> Difference:

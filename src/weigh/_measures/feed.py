@@ -127,10 +127,20 @@ def refuse_repetition(values: Values) -> None:
     Raises:
         ValuesError: there are more than 2^28, and over four times as many as are stored.
     """
-    count, extent = prod(values.shape or ()), values.extent
-    stored = count if extent is None else extent.storage_bytes * 8 // values.dtype.bits
+    count, stored = prod(values.shape or ()), _stored_count(values)
     if repeats_enormously(count, stored):
         raise ValuesError(f"this would repeat {stored:,} stored values into {count:,}")
+
+
+def repeats(values: Values) -> bool:
+    """Whether values are huge only because few stored ones are repeated."""
+    return repeats_enormously(prod(values.shape or ()), _stored_count(values))
+
+
+def _stored_count(values: Values) -> int:
+    extent = values.extent
+    count = prod(values.shape or ())
+    return count if extent is None else extent.storage_bytes * 8 // values.dtype.bits
 
 
 def boxes(shape: tuple[int, ...], most: int) -> Iterator[Region]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from weigh._errors import UnsupportedError, ValuesError
 from weigh._measures.channels import Squares
+from weigh._measures.crew import Crew, processors
 from weigh._measures.feed import PIECE, Feed, feed_of, go_on, refuse_repetition, stored_feed
 from weigh._measures.measured import Measured, Options
 from weigh._measures.refine import Pieces, Within, exact_ranks
@@ -62,13 +60,6 @@ def table_of(tensor: Tensor) -> Table:
     return measured.table
 
 
-def processors() -> int:
-    """Count the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def measure_one(tensor: Tensor, options: Options | None = None) -> Measured:
     """Measure one tensor; see ``measure``."""
     return next(measure([tensor], options))
@@ -83,10 +74,6 @@ def _by_place(tensors: Sequence[Tensor]) -> list[Tensor]:
         key = None if extent is None else extent.storage
         places.append((seen.setdefault(key, at), 0 if extent is None else extent.start, at))
     return [tensors[at] for _, _, at in sorted(places)]
-
-
-class _StoppedError(Exception):
-    """Nobody waits for the answer any more."""
 
 
 def _measured(tensor: Tensor, options: Options, heed: Callable[[], None] = go_on) -> Measured:
@@ -200,62 +187,35 @@ class _Job:
         self.problem = ""
 
 
-class _Crew:
+class _Crew(Crew[Measured]):
     """Threads that take pieces of tensors, one after the other, from one list."""
 
     def __init__(self, tensors: Sequence[Tensor], threads: int, options: Options) -> None:
-        self._options, self._threads = options, threads
+        super().__init__(threads)
+        self._options = options
         self._waiting = deque(tensors)
         self._current: tuple[_Job, int] | None = None
-        self._lock = threading.Lock()
-        self._done: SimpleQueue[Measured | BaseException | None] = SimpleQueue()
-        self._stopped = False
-
-    def run(self) -> Iterator[Measured]:
-        crew = [threading.Thread(target=self._work, daemon=True) for _ in range(self._threads)]
-        for thread in crew:
-            thread.start()
-        working = len(crew)
-        try:
-            while working:
-                got = self._done.get()
-                if got is None:
-                    working -= 1
-                elif isinstance(got, BaseException):
-                    raise got
-                else:
-                    yield got
-        finally:
-            self._stopped = True
-            for thread in crew:
-                thread.join()
 
     def _work(self) -> None:
         job: _Job | None = None
         table = None
         counted = 0
-        try:
-            while not self._stopped:
-                taken = self._next()
-                if isinstance(taken, tuple) and taken[0] is job and table is not None:
-                    counted += self._count(table, taken)
-                    continue
-                if job is not None and table is not None:
-                    self._hand_in(job, table, counted)
-                job, table, counted = None, None, 0
-                if taken is None:
-                    break
-                if isinstance(taken, tuple):
-                    job = taken[0]
-                    table = Table(job.feed.dtype)
-                    counted = self._count(table, taken)
-                else:
-                    self._done.put(_measured(taken, self._options, self._heed))
-        except _StoppedError:
-            pass
-        except BaseException as error:
-            self._done.put(error)
-        self._done.put(None)
+        while not self._stopped:
+            taken = self._next()
+            if isinstance(taken, tuple) and taken[0] is job and table is not None:
+                counted += self._count(table, taken)
+                continue
+            if job is not None and table is not None:
+                self._hand_in(job, table, counted)
+            job, table, counted = None, None, 0
+            if taken is None:
+                break
+            if isinstance(taken, tuple):
+                job = taken[0]
+                table = Table(job.feed.dtype)
+                counted = self._count(table, taken)
+            else:
+                self._done.put(_measured(taken, self._options, self._heed))
 
     def _next(self) -> tuple[_Job, int] | Tensor | None:
         """Take the next piece of the tensor at hand, or the next tensor."""
@@ -308,7 +268,3 @@ class _Crew:
             except (ValuesError, UnsupportedError) as error:
                 job.problem = str(error)
         return Measured(job.tensor, None, problem=job.problem)
-
-    def _heed(self) -> None:
-        if self._stopped:
-            raise _StoppedError

@@ -14,6 +14,7 @@ from weigh._measures.statistics import Statistics, quantiles_of
 from weigh._measures.table import Table
 from weigh._model import Network, Tensor
 from weigh._record import field, record
+from weigh._shown import Shown
 
 BINS = 16
 """How many bins the small histogram of a row has."""
@@ -61,7 +62,7 @@ class StatisticsRow:
 
 
 @record(frozen=True)
-class StatisticsReport:
+class StatisticsReport(Shown):
     """What ``weigh.stats`` gives: its rows in the network's order, and their total.
 
     Attributes:

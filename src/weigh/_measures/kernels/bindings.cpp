@@ -13,6 +13,7 @@
 #include "channels.hpp"
 #include "compare.hpp"
 #include "refiner.hpp"
+#include "shrink.hpp"
 #include "table.hpp"
 
 namespace nb = nanobind;
@@ -175,6 +176,36 @@ nb::bytes channel_squares(const std::string& dtype, nb::handle buffer, std::size
     return python_bytes(sums.sums());
 }
 
+// Shrinks a matrix to cells, and counts its values while they are in the cache, if there is a table.
+// Gives the numbers of the cells, as the bytes of doubles, and what else they hold.
+nb::tuple shrink_matrix(const std::string& dtype, nb::handle buffer, std::size_t columns,
+                        const std::vector<std::size_t>& row_starts,
+                        const std::vector<std::size_t>& column_starts, std::size_t rows,
+                        const std::string& how, Table* table) {
+    const Bytes bytes(buffer);
+    const Type& type = type_named(dtype);
+    const auto width = static_cast<std::size_t>(type.bytes());
+    if (!columns || !rows || rows > bytes.size() / width / columns)
+        throw std::invalid_argument("the buffer is shorter than so many rows");
+    if (table && &table->type() != &type)
+        throw std::invalid_argument("the table counts values of another type");
+    const auto shrinker = shrink::shrinker(type, shrink::how_named(how), bytes.data(), rows,
+                                           columns, row_starts, column_starts);
+    {
+        nb::gil_scoped_release release;
+        if (table) {
+            const Seen seen = [&](const std::uint8_t*, std::size_t many) { shrinker->add(many); };
+            table->add(bytes.data(), bytes.size(), rows * columns, &seen);
+        } else {
+            shrinker->add(rows * columns);
+        }
+    }
+    const shrink::Cells& found = shrinker->found();
+    return nb::make_tuple(python_bytes(found.values),
+                          nb::bytes(reinterpret_cast<const char*>(found.flags.data()),
+                                    found.flags.size()));
+}
+
 }  // namespace
 }  // namespace weigh
 
@@ -317,6 +348,8 @@ NB_MODULE(_kernels, m) {
             const std::string state = self.changes().state();
             return nb::bytes(state.data(), state.size());
         });
+    m.def("shrink", &weigh::shrink_matrix, "dtype"_a, "buffer"_a, "columns"_a, "row_starts"_a,
+          "column_starts"_a, "rows"_a, "how"_a, "table"_a = nb::none());
     m.def("same_bytes", &weigh::same_bytes, "first"_a, "second"_a);
     m.def("channel_squares", &weigh::channel_squares, "dtype"_a, "buffer"_a, "count"_a,
           "channels"_a, "inner"_a);

@@ -8,7 +8,9 @@ other cases there is no answer here, for a wrong one is worse.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from math import isqrt
 from typing import NamedTuple
 
@@ -48,22 +50,63 @@ class _Row(NamedTuple):
         return above is not None and above.kind == "Sequential" and above.kind_status == "stated"
 
 
-def reason(network: Network, layer: Layer, axis: Axis) -> str:
+class Around:
+    """What is asked of all layers of a network again and again: who explains many keeps one.
+
+    Args:
+        network: the network.
+
+    Attributes:
+        rows: its layers in order.
+        handing: the places of those whose output may be another's input.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.rows = list(_rows(network))
+        self.handing = [at for at, row in enumerate(self.rows) if _hands_on(row)]
+        self._places: dict[int, int] = {}
+        self._below: defaultdict[int, list[_Row]] = defaultdict(list)
+        self._taken: dict[int, tuple[str, int] | None] = {}
+        for at, row in enumerate(self.rows):
+            self._places.setdefault(id(row.layer), at)
+            self._below[id(row.parent)].append(row)
+
+    def place(self, layer: Layer) -> int | None:
+        """Say where a layer stands in the order."""
+        return self._places.get(id(layer))
+
+    def beside(self, row: _Row) -> list[_Row]:
+        """List the layers beside another."""
+        return [other for other in self._below[id(row.parent)] if other is not row]
+
+    def taken(self, layer: Layer) -> tuple[str, int] | None:
+        """Give what a layer takes."""
+        if id(layer) not in self._taken:
+            self._taken[id(layer)] = _taken(layer)
+        return self._taken[id(layer)]
+
+    def rivals(self, row: _Row, others: Iterable[_Row]) -> bool:
+        """Whether another layer takes the same size, and so maybe the same input."""
+        taken = self.taken(row.layer)
+        return any(other is not row and self.taken(other.layer) == taken for other in others)
+
+
+def reason(network: Network, layer: Layer, axis: Axis, around: Around | None = None) -> str:
     """Say what fixed the size of an input axis, or "" where that is not clear."""
     taken = _taken(layer)
     if taken is None or taken[0] not in axis.formula or _stands_aside(layer):
         return ""
     if disagrees(axis.formula, axis.size, layer.hyperparameters):
         return ""
-    rows = list(_rows(network))
-    here = next((i for i, row in enumerate(rows) if row.layer is layer), None)
+    around = around or Around(network)
+    here = around.place(layer)
     if here is None or not taken[1]:
         return ""
     name, size = taken
-    before, stated = _before(network, rows, here)
+    before, stated = _before(network, around, here)
     if before is not None:
         return _handed_on(before, name, size, stated=stated)
-    return _of_the_input(network, rows, here, size) if name == "in_channels" else ""
+    return _of_the_input(network, around, here, size) if name == "in_channels" else ""
 
 
 def gives(layer: Layer) -> int | None:
@@ -118,24 +161,24 @@ def _hands_on(row: _Row) -> bool:
     return gives(row.layer) is not None and not row.layer._layers and not _stands_aside(row.layer)
 
 
-def _before(network: Network, rows: list[_Row], here: int) -> tuple[Layer | None, bool]:
+def _before(network: Network, around: Around, here: int) -> tuple[Layer | None, bool]:
     """Find the layer that feeds another, and say whether the source states that it does."""
-    row = rows[here]
+    row = around.rows[here]
     if row.in_sequence and row.parent is not None:
         earlier = list(row.parent._layers.values())
         at = next(i for i, child in enumerate(earlier) if child is row.layer)
         found, met = _last(earlier[:at])
         if met:
             return found, True
-    beside = [other for other in rows if other.parent is row.parent and other is not row]
+    beside = around.beside(row)
     stem, number = row.place
     lower = [o for o in beside if o.place[0] == stem and -1 < o.place[1] < number]
     if lower and not row.in_sequence:
         last = max(lower, key=lambda other: other.place[1])
-        return (last.layer if _numbers_order(row, last, beside) else None), False
+        return (last.layer if _numbers_order(row, last, beside, around) else None), False
     if network.ordered:
-        return _by_sizes(rows, here), False
-    return _by_names(row, beside), False
+        return _by_sizes(around, here), False
+    return _by_names(row, beside, around), False
 
 
 def _last(layers: list[Layer | None]) -> tuple[Layer | None, bool]:
@@ -164,7 +207,7 @@ def _is_a_mystery(layer: Layer) -> bool:
     )
 
 
-def _numbers_order(row: _Row, last: _Row, beside: list[_Row]) -> bool:
+def _numbers_order(row: _Row, last: _Row, beside: list[_Row], around: Around) -> bool:
     """Whether the numbers of two siblings say that one follows the other."""
     if not _hands_on(last):
         return False
@@ -173,19 +216,14 @@ def _numbers_order(row: _Row, last: _Row, beside: list[_Row]) -> bool:
         return True
     # Bare numbers with gaps are a sequence with activations between.
     gaps = not stem and number - last.place[1] > 1
-    return gaps or not _rivals(row, beside)
+    return gaps or not around.rivals(row, beside)
 
 
-def _rivals(row: _Row, others: list[_Row]) -> bool:
-    """Whether another layer takes the same size, and so maybe the same input."""
-    taken = _taken(row.layer)
-    return any(other is not row and _taken(other.layer) == taken for other in others)
-
-
-def _by_sizes(rows: list[_Row], here: int) -> Layer | None:
+def _by_sizes(around: Around, here: int) -> Layer | None:
     """Take the layer right before, where sizes leave no other reading than a plain chain."""
+    rows = around.rows
     row = rows[here]
-    earlier = [i for i in range(here) if _hands_on(rows[i])]
+    earlier = around.handing[: bisect_left(around.handing, here)]
     if not earlier:
         return None
     at = earlier[-1]
@@ -196,16 +234,18 @@ def _by_sizes(rows: list[_Row], here: int) -> Layer | None:
     if _is_recurrent(last.layer) and _is_recurrent(row.layer):
         return None  # an encoder and a decoder, more often than a stack
     # Blocks repeat: only across them may a layer elsewhere be a rival.
-    if _rivals(row, [r for r in rows if r.parent is row.parent] if near else rows):
+    if around.rivals(row, around.beside(row) if near else rows):
         return None
     if any(_is_a_mystery(r.layer) for r in rows[at + 1 : here]):
         return None
     size = gives(last.layer)
-    for i in earlier[:-1]:
+    for i in reversed(earlier[:-1]):
         # What another gives of that size must have gone somewhere else.
-        used = any(_takes_size(rows[j].layer, size) for j in range(i + 1, at + 1))
-        if gives(rows[i].layer) == size and not used:
-            return None
+        if gives(rows[i].layer) == size:
+            taken = (around.taken(rows[j].layer) for j in range(i + 1, at + 1))
+            if not any(one is not None and one[1] == size for one in taken):
+                return None
+            break  # and so must what came before that
     return last.layer
 
 
@@ -213,18 +253,13 @@ def _is_recurrent(layer: Layer) -> bool:
     return _known(layer, "hidden_size") is not None
 
 
-def _takes_size(layer: Layer, size: int | None) -> bool:
-    taken = _taken(layer)
-    return taken is not None and taken[1] == size
-
-
-def _by_names(row: _Row, beside: list[_Row]) -> Layer | None:
+def _by_names(row: _Row, beside: list[_Row], around: Around) -> Layer | None:
     """Find the layer before where a file's order says nothing.
 
     A first numbered linear layer comes after the last convolution beside it, and one without a
     number after the last numbered one.
     """
-    if _known(row.layer, "in_features") is None or _rivals(row, beside):
+    if _known(row.layer, "in_features") is None or around.rivals(row, beside):
         return None
     wanted = "out_channels" if row.place[1] >= 0 else "out_features"
     found = [o for o in beside if _hands_on(o) and _known(o.layer, wanted) and o.place[1] >= 0]
@@ -233,12 +268,12 @@ def _by_names(row: _Row, beside: list[_Row]) -> Layer | None:
     return max(found, key=lambda other: other.place[1]).layer
 
 
-def _of_the_input(network: Network, rows: list[_Row], here: int, size: int) -> str:
+def _of_the_input(network: Network, around: Around, here: int, size: int) -> str:
     """Say that a first layer takes the network's input, where that is plain."""
-    row = rows[here]
+    row = around.rows[here]
     stem, number = row.place
     if network.ordered:
-        first = not any(_hands_on(other) for other in rows[:here])
+        first = not around.handing or around.handing[0] >= here
     else:
         at_top = row.parent is network and 0 <= number <= 1
         first = at_top and f"{stem}{number - 1}" not in network

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from weigh._before import reason
+from weigh._before import Around, reason
 from weigh._errors import UnknownNameError
 from weigh._formula import disagrees, names_in, result
 from weigh._model import Axis, Hyperparameter, Layer, Network, Parameter, Tensor
@@ -52,7 +52,7 @@ def explain_network(network: Network, name: str) -> list[Explanation]:
     """
     found = network[name]
     if isinstance(found, Tensor):
-        return [_explanation(network, found, _holder(network, found))]
+        return [explanation_of(network, found, _holder(network, found))]
     own = list(found._tensors.values())
     if not own:
         below = [t.name for t in found.tensors()][:3]
@@ -60,7 +60,7 @@ def explain_network(network: Network, name: str) -> list[Explanation]:
             f"layer {name!r} holds no tensor of its own",
             do=f"Try {' or '.join(map(repr, below))}." if below else "",
         )
-    return [_explanation(network, tensor, found) for tensor in own]
+    return [explanation_of(network, tensor, found) for tensor in own]
 
 
 def _holder(network: Network, tensor: Tensor) -> Layer:
@@ -72,12 +72,15 @@ def _holder(network: Network, tensor: Tensor) -> Layer:
     return next((layer for layer in layers if tensor in layer._tensors.values()), network)
 
 
-def _explanation(network: Network, tensor: Tensor, layer: Layer) -> Explanation:
+def explanation_of(
+    network: Network, tensor: Tensor, layer: Layer, around: Around | None = None
+) -> Explanation:
+    """Explain a tensor whose layer is known; who explains many keeps what is around."""
     return Explanation(
         tensor=tensor,
         layer=layer,
         axes=tuple(
-            AxisReason(axis, _source(axis, layer), reason(network, layer, axis))
+            AxisReason(axis, _source(axis, layer), reason(network, layer, axis, around))
             for axis in tensor.axes
         ),
         sentences=(*_replaced(tensor, layer), *_sentences(tensor, layer)),

@@ -16,7 +16,7 @@ KERNELS := CMakeLists.txt $(wildcard src/weigh/_measures/kernels/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tour test test-real lint format bench rivals fuzz clean
+.PHONY: help tour test test-real lint format bench pictures rivals fuzz clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -25,7 +25,8 @@ tour: .venv/.tour  ## train a small network on real digits and look inside it
 	@$(BIN)/weigh tour
 
 test: .venv/.dev  ## the tests, without those that need real weights
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@tests/browser.sh
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-real: .venv/.dev  ## the tests on published weights, fetched once into .cache/real
 	$(BIN)/python tests/real/fetch.py
@@ -44,9 +45,12 @@ format: .venv/.dev  ## put the sources into the house's format
 bench: .venv/.dev  ## the benchmarks
 	$(BIN)/python -m benchmarks
 
+pictures: .venv/.dev  ## the pictures of the documentation, from the tour's network
+	$(BIN)/python docs/make_pictures.py
+
 # They have a folder of their own, and nothing that they ask for and we have comes along, PyTorch
 # least of all.
-rivals: .venv/.dev  ## the programs that `make bench` holds weigh diff against
+rivals: .venv/.dev  ## the programs that `make bench` holds Weigh against
 	$(PIP) --no-deps --upgrade --target .cache/rivals --group rivals
 
 fuzz: .venv/.fuzz  ## fuzz a reader: make fuzz FORMAT=safetensors SECONDS=60

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from browser import browser, visit  # noqa: F401 - fixtures
+
 # A machine that other work shares may be slow at any moment.
 settings.register_profile("weigh", deadline=None)
 settings.load_profile("weigh")
@@ -17,3 +19,13 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     gzip's do.
     """
     return argname if isinstance(val, bytes) else None
+
+
+LONGEST = ("test_benchmarks.py", "test_package.py", "test_report_browser.py", "test_docs.py")
+"""Files that take a worker a minute or more, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, or one worker would do it at the end while the other waits."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))

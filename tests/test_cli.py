@@ -32,14 +32,14 @@ def run(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def in_terminal(columns: int, *args: object, **env: str) -> str:
+def in_terminal(columns: int, *args: object, lines: int = 24, **env: str) -> str:
     """Run on a real pseudo-terminal of that many columns; give what it printed."""
     import fcntl
     import struct
     import termios
 
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     full = {**os.environ, "TERM": "xterm-256color", **env}
     full.pop("COLUMNS", None)
     process = subprocess.Popen([*WEIGH, *map(str, args)], stdout=theirs, stderr=theirs, env=full)

@@ -17,6 +17,7 @@ import ast
 import doctest
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
 from doc_pages import Page, Step, as_shown, steps
 from weigh._checks.rule import Rule
@@ -108,6 +110,22 @@ def test_console_examples_print_what_they_show(name: str, toured: Toured, workpl
             assert not step.shown or as_shown(step.shown, printed), (
                 f"{name}:{block.line}: $ {step.command}\nprinted\n" + "\n".join(printed)
             )
+
+
+def test_the_pictures_are_those_of_the_script(toured: Toured, tmp_path: Path) -> None:
+    """Training differs a little between machines, so trained networks only look alike."""
+    script = runpy.run_path(str(ROOT / "docs/make_pictures.py"))
+    here = {path.name for path in (ROOT / "docs/pictures").iterdir()}
+    assert here == {*script["DRAWN"], *script["REPORTS"], "notebook.png"}
+    for name, draw in script["DRAWN"].items():
+        made = tmp_path / name
+        draw(toured.folder / "weigh-tour").save(made)
+        with Image.open(made) as new, Image.open(ROOT / "docs/pictures" / name) as old:
+            assert new.text["Title"] == old.text["Title"]
+            assert new.width == old.width
+            if "initial" in name:
+                assert new.text == old.text
+                assert list(new.convert("RGB").tobytes()) == list(old.convert("RGB").tobytes())
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

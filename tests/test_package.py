@@ -94,6 +94,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     pages = {path.name for path in (ROOT / "src/weigh/_checks/pages").glob("*.md")}
     assert pages
     assert {f"weigh/_checks/pages/{name}" for name in pages} <= names
+    assert "weigh/_notebook/style.css" in names
     assert {"weigh/py.typed", f"{info}/licenses/LICENSE"} <= names
     assert {name.split("/")[0] for name in names} == {"weigh", info}
     assert [name for name in names if "_kernels." in name and not name.endswith(".pyi")]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from weigh._compare.path import PathReport
     from weigh._compare.report import DiffReport
     from weigh._counts import Counts
+    from weigh._drawing import histogram, picture, ridge
     from weigh._dtypes import DType
     from weigh._errors import (
         FormatError,
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from weigh._measures.statistics import Statistics
     from weigh._measures.table import Table
     from weigh._model import Axis, Hyperparameter, Initial, Layer, Network, Parameter, Tensor
+    from weigh._pictures.histogram import Histogram
+    from weigh._pictures.picture import Picture
+    from weigh._pictures.ridge import Ridge
+    from weigh._report.make import report
 
 __all__ = [
     "Axis",
@@ -38,6 +43,7 @@ __all__ = [
     "Explanation",
     "Finding",
     "FormatError",
+    "Histogram",
     "Hyperparameter",
     "IndexingError",
     "Initial",
@@ -45,6 +51,8 @@ __all__ = [
     "Network",
     "Parameter",
     "PathReport",
+    "Picture",
+    "Ridge",
     "SourceError",
     "Statistics",
     "StatisticsReport",
@@ -60,7 +68,11 @@ __all__ = [
     "check",
     "diff",
     "explain",
+    "histogram",
     "open",
+    "picture",
+    "report",
+    "ridge",
     "show",
     "stats",
 ]
@@ -73,11 +85,16 @@ _HOMES = {
     "_compare.path": ("PathReport",),
     "_compare.report": ("DiffReport",),
     "_counts": ("Counts",),
+    "_drawing": ("histogram", "picture", "ridge"),
     "_dtypes": ("DType",),
     "_explain": ("Explanation",),
     "_measures.report": ("StatisticsReport",),
     "_measures.statistics": ("Statistics",),
     "_measures.table": ("Table",),
+    "_pictures.histogram": ("Histogram",),
+    "_pictures.picture": ("Picture",),
+    "_pictures.ridge": ("Ridge",),
+    "_report.make": ("report",),
     "_model": ("Axis", "Hyperparameter", "Initial", "Layer", "Network", "Parameter", "Tensor"),
 }
 """Where a public name is defined; the rest, the errors, are all in one place."""

@@ -17,7 +17,10 @@ from weigh._guard import guarded
 from weigh._names import did_you_mean
 from weigh._version import __version__
 
-_COMMANDS = ("check", "diff", "explain", "formats", "rules", "show", "stats", "tour", "values")
+_COMMANDS = (
+    "check", "diff", "explain", "formats", "picture", "report", "rules", "show", "stats", "tour",
+    "values",
+)  # fmt: skip
 """Each is the module of its name in ``_commands``, loaded when it is asked for."""
 
 
@@ -62,9 +65,11 @@ def weigh(context: click.Context) -> None:
       weigh tour                                    a small network, trained before your eyes
       weigh show model.safetensors                  what is in a file
       weigh explain model.safetensors conv1.weight  why a tensor has its shape
+      weigh picture model.safetensors conv1.weight  its values as colours
       weigh stats model.safetensors                 statistics of every value
       weigh check model.safetensors                 what is wrong with it
       weigh diff a.safetensors b.safetensors        what changed
+      weigh report model.safetensors -o page.html   all of it, on one page
     """  # noqa: D301
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -10,6 +10,7 @@ from weigh._facts import Role
 from weigh._index import whole
 from weigh._names import did_you_mean
 from weigh._record import field, record
+from weigh._shown import Shown
 from weigh._tensor import Parameter, Status, Tensor
 
 Origin = Literal["given", "default"]
@@ -37,7 +38,7 @@ class Hyperparameter:
 
 
 @record(frozen=True, slots=False, eq=False)
-class Layer:
+class Layer(Shown):
     """One layer of a network; its ``repr`` is what PyTorch prints for it.
 
     Child layers and tensors are reached as in PyTorch, by a dot, and by ``layer["name"]`` or
@@ -206,7 +207,8 @@ class Layer:
             head = f"{head}.{more}"
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or "_tensors" not in self.__dict__:
+        # A notebook asks for a dozen names of its own each time; no child answers to those.
+        if name.startswith(("__", "_repr_", "_ipython_")) or "_tensors" not in self.__dict__:
             raise AttributeError(name)
         if name in self._tensors:
             return self._tensors[name]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weigh._counts import Counts
 from weigh._errors import UnknownNameError
 from weigh._facts import Accounts, Fault
+from weigh._index import parse_index
 from weigh._layer import Hyperparameter, Layer, Origin, layer_text
 from weigh._names import did_you_mean, matches
 from weigh._record import field, record
@@ -118,3 +119,30 @@ class Network(Layer):
     @property
     def _title(self) -> str:
         return "the network"
+
+
+def tensor_at(network: Network, text: str) -> Tensor:
+    """Find the tensor of ``conv1.weight[0]``, and take the slice.
+
+    Raises:
+        UnknownNameError: there is no such tensor.
+        IndexingError: the index is none, or does not fit it.
+    """
+    name, indices = _split(network, text)
+    found = network[name]
+    if isinstance(found, Layer):
+        held = [tensor.name for tensor in found.tensors()][:3]
+        do = f"Name one of its tensors: {', '.join(held)}." if held else ""
+        raise UnknownNameError(f"{name!r} is a layer, not a tensor", do=do)
+    for index in indices:
+        found = found[parse_index(index)]
+    return found
+
+
+def _split(network: Network, text: str) -> tuple[str, list[str]]:
+    """Split ``a.weight[0][:8]`` into a name, which may hold brackets itself, and its indices."""
+    if text in network or not text.endswith("]"):
+        return text, []
+    places = [at for at, letter in enumerate(text) if letter == "["]
+    at = next((at for at in reversed(places) if text[:at] in network), places[0] if places else 0)
+    return text[:at], text[at + 1 : -1].split("][")

@@ -1,4 +1,4 @@
-"""How PyTorch writes the numbers of one tensor: the same way for all, and as wide as the widest."""
+"""How numbers are written: those of a tensor as PyTorch has it, single ones to four digits."""
 
 from __future__ import annotations
 
@@ -120,3 +120,15 @@ def _integral(number: float) -> str:
 def _sized(style: Callable[[Any], str], numbers: Sequence[Any]) -> RealFormat:
     """Make the format that is as wide as the longest of these numbers."""
     return RealFormat(style, max((len(style(number)) for number in numbers), default=1))
+
+
+def number_text(value: float) -> str:
+    """Write a number to four digits, in as few letters as that takes.
+
+    Examples:
+        >>> [number_text(x) for x in (0.0123456, -1.0, 123456.7, 3e-9)]
+        ['0.01235', '-1', '1.235e+05', '3e-09']
+    """
+    if value and math.isfinite(value) and 4 <= math.log10(abs(value)) < 5:
+        return f"{value:.0f}"
+    return f"{value:.4g}"

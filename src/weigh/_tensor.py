@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from importlib import import_module
-from math import gcd, inf, prod
-from types import EllipsisType
+from math import inf, prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from weigh._dtypes import DType
@@ -13,11 +12,17 @@ from weigh._errors import ValuesError
 from weigh._facts import Extent, Role, Values
 from weigh._index import Index, Region, plain_index
 from weigh._record import field, record
+from weigh._shown import Shown
+from weigh._sliced import Sliced, index_text, scheme
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.axes import Axes
 
     from weigh._measures.table import Table
+    from weigh._pictures.colours import Theme
+    from weigh._pictures.histogram import Histogram
+    from weigh._pictures.picture import Picture
 
 Status = Literal["stated", "inferred", "unknown"]
 """How a claim is known."""
@@ -115,7 +120,7 @@ class Form:
 
 
 @record(frozen=True, eq=False)
-class Tensor:
+class Tensor(Shown):
     """One stored array: a parameter, a buffer, optimizer state or something else.
 
     Indexing reads nothing yet; ``read``, ``numpy.asarray`` and ``print`` read just the slice.
@@ -234,8 +239,8 @@ class Tensor:
             if kept
         )
         return Tensor(
-            name=f"{self.name}[{_index_text(index)}]",
-            values=_Slice(self.values, region),
+            name=f"{self.name}[{index_text(index)}]",
+            values=Sliced(self.values, region),
             _form=Form(
                 role=self.role,
                 dtype=self.dtype,
@@ -245,7 +250,7 @@ class Tensor:
                 device=self.device,
             ),
             layer=self.layer,
-            quantization=_scheme(self.values, self.quantization, region),
+            quantization=scheme(self.values, self.quantization, region),
         )
 
     def read(self) -> np.ndarray[Any, Any]:
@@ -299,6 +304,58 @@ class Tensor:
         found: Table = import_module("weigh._measures.measure").table_of(self)
         return found
 
+    def picture(self, **options: Any) -> Picture:
+        """Show the values as colours; see ``weigh.picture``, whose options these are.
+
+        Raises:
+            ValuesError: the values cannot be had, or there are none.
+            UsageError: an option makes no sense.
+
+        Examples:
+            >>> import numpy, weigh
+            >>> bias = weigh.open({"fc.bias": numpy.array([1.0, -3.0, 2.0])})["fc.bias"]
+            >>> picture = bias.picture()
+            >>> picture.sheet.limit, picture.sheet.codes.shape
+            (3.0, (1, 3))
+        """
+        # What draws is built on this module, and loaded only when it is asked for.
+        made: Picture = import_module("weigh._pictures.picture").picture_of(self, **options)
+        return made
+
+    def histogram(self, **options: Any) -> Histogram:
+        """Show how the values are distributed; see ``weigh.histogram``, whose options these are.
+
+        Raises:
+            ValuesError: the values cannot be had.
+            UsageError: an option makes no sense.
+
+        Examples:
+            >>> import numpy, weigh
+            >>> bias = weigh.open({"fc.bias": numpy.array([1.0, -3.0, 2.0])})["fc.bias"]
+            >>> bias.histogram(scale="symlog").parts[0].values
+            3
+        """
+        # What draws is built on this module, and loaded only when it is asked for.
+        made: Histogram = import_module("weigh._drawing").histogram_of_tensor(self, **options)
+        return made
+
+    def plot(self, ax: Axes | None = None, *, theme: Theme = "light", **options: Any) -> Axes:
+        """Draw the values onto axes of matplotlib as ``picture`` shows them; see ``Picture.plot``.
+
+        Args:
+            ax: where; axes on a figure of their own if left out.
+            theme: whose colours: ``"light"`` or ``"dark"``.
+            options: ``colorbar`` and ``caption``, and those of ``weigh.picture``.
+
+        Raises:
+            UnsupportedError: matplotlib is not installed.
+            ValuesError: the values cannot be had, or there are none.
+            UsageError: an option makes no sense.
+        """
+        import_module("weigh._pictures.plot").check_there()  # before anything is read
+        looks = {name: options.pop(name) for name in ("colorbar", "caption") if name in options}
+        return self.picture(**options).plot(ax, theme=theme, **looks)
+
     def text(self, *, full: bool = False) -> str:
         """Print the values as PyTorch does: a large tensor in part, unless ``full``.
 
@@ -326,75 +383,3 @@ class Parameter(Tensor):
     """A tensor that the network learns (or would, if it is frozen)."""
 
     __slots__ = ()
-
-
-@record(frozen=True)
-class _Slice:
-    """The values of a slice of another tensor."""
-
-    whole: Values
-    region: Region
-
-    @property
-    def dtype(self) -> DType:
-        return self.whole.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.region.shape
-
-    @property
-    def extent(self) -> Extent | None:
-        return None
-
-    def read(self, region: Region) -> np.ndarray[Any, Any]:
-        inner = self.region.then(region.slices)
-        return self.whole.read(inner)
-
-    def raw(self, start: int, stop: int) -> memoryview | None:
-        first = self.region.run_in(self.whole.shape or ())
-        given = getattr(self.whole, "raw", None)
-        block, bits = self.dtype.block, self.dtype.bits
-        unit = block if block > 1 else 8 // gcd(8, bits)  # values that take whole bytes
-        if first is None or given is None or first % unit or prod(self.shape) % unit:
-            return None
-        found: memoryview | None = given(first + start, first + stop)
-        return found
-
-    def scheme(self, region: Region) -> str | None:
-        return _scheme_of(self.whole, self.region.then(region.slices))
-
-
-def _scheme(values: Values, quantization: str | None, region: Region) -> str | None:
-    """Tell the quantization of a slice: its own scales, where there is one for each channel."""
-    if quantization is None or ", axis=" not in quantization:
-        return quantization
-    own = _scheme_of(values, region)
-    if own is not None:
-        return own
-    told, _, axis = quantization.rpartition(", axis=")
-    if not axis.isdecimal() or not region.kept[int(axis)]:
-        return told
-    return f"{told}, axis={sum(region.kept[: int(axis)])}"
-
-
-def _scheme_of(values: Values, region: Region) -> str | None:
-    """Ask values that know their scales for those of a region."""
-    ask = getattr(values, "scheme", None)
-    return None if ask is None else ask(region)
-
-
-def _index_text(parts: tuple[int | slice | EllipsisType, ...]) -> str:
-    return ", ".join(
-        "..."
-        if part is ...
-        else str(part)
-        if isinstance(part, int)
-        else ":".join("" if n is None else str(n) for n in _slice_parts(part))
-        for part in parts
-    )
-
-
-def _slice_parts(part: slice) -> tuple[int | None, ...]:
-    parts = (part.start, part.stop, part.step)
-    return parts if part.step is not None else parts[:2]

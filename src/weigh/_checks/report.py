@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from weigh._checks.finding import SEVERITIES, Finding, Severity, Unsure
 from weigh._record import record
+from weigh._shown import Shown
 
 if TYPE_CHECKING:
     from weigh._checks.settings import Settings
 
 
 @record(frozen=True)
-class CheckReport:
+class CheckReport(Shown):
     """What a check found.
 
     Attributes:

@@ -77,6 +77,11 @@ class Subject:
         """Take what was measured of a tensor."""
         self._measured[measured.tensor.name] = measured
 
+    @property
+    def measured(self) -> Mapping[str, Measured]:
+        """What was measured, by the names of the tensors."""
+        return self._measured
+
     def problem(self, tensor: Tensor) -> str:
         """Say why the values of a tensor cannot be had; "" if they can."""
         measured = self._measured.get(tensor.name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from weigh._errors import UnknownNameError, WeighError
+from weigh._errors import WeighError
 
 if TYPE_CHECKING:
     from weigh._model import Network, Tensor
@@ -29,30 +29,12 @@ def open_network(source: str) -> Network:
 
 def tensor_of(network: Network, text: str, source: str) -> Tensor:
     """Find the tensor of ``conv1.weight[0]`` and take the slice."""
-    from weigh._index import parse_index
-    from weigh._model import Layer
+    from weigh._model import tensor_at
 
     try:
-        name, indices = _split(network, text)
-        found = network[name]
-        if isinstance(found, Layer):
-            held = [tensor.name for tensor in found.tensors()][:3]
-            do = f"Name one of its tensors: {', '.join(held)}." if held else ""
-            raise UnknownNameError(f"{name!r} is a layer, not a tensor", do=do)
-        for index in indices:
-            found = found[parse_index(index)]
-        return found
+        return tensor_at(network, text)
     except WeighError as error:
         raise error.at(source) from None
-
-
-def _split(network: Network, text: str) -> tuple[str, list[str]]:
-    """Split ``a.weight[0][:8]`` into a name, which may hold brackets itself, and its indices."""
-    if text in network or not text.endswith("]"):
-        return text, []
-    places = [at for at, letter in enumerate(text) if letter == "["]
-    at = next((at for at in reversed(places) if text[:at] in network), places[0] if places else 0)
-    return text[:at], text[at + 1 : -1].split("][")
 
 
 def print_document(document: Document) -> None:

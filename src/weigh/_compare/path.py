@@ -16,6 +16,7 @@ from weigh._measures.difference import Difference
 from weigh._measures.measured import Options
 from weigh._model import Network
 from weigh._record import record
+from weigh._shown import Shown
 from weigh._tensor import Tensor
 
 SETTLED = 0.01
@@ -75,7 +76,7 @@ class TensorPath:
 
 
 @record(frozen=True, eq=False)
-class PathReport:
+class PathReport(Shown):
     """How each tensor moved over several checkpoints.
 
     Attributes:

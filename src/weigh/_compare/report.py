@@ -10,10 +10,11 @@ from weigh._compare.conclusion import Conclusion
 from weigh._compare.match import Tie
 from weigh._errors import UnknownNameError
 from weigh._record import field, record
+from weigh._shown import Shown
 
 
 @record(frozen=True, eq=False)
-class DiffReport:
+class DiffReport(Shown):
     """What changed between two networks A and B.
 
     Attributes:

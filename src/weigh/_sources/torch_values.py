@@ -258,7 +258,9 @@ class TorchValues:
                     plain = torch.empty(0, dtype=torch.uint8, device="cpu")
                     plain.set_(tensor.untyped_storage(), begin, (size,))
                 else:
-                    plain = tensor.detach().reshape(-1).view(torch.uint8)
+                    # One value counts as contiguous whatever its strides are; a view may not.
+                    flat = tensor.detach().as_strided((tensor.numel(),), (1,))
+                    plain = flat.view(torch.uint8)
                 # Tensor.numpy() would forbid the owner to resize the storage ever after.
                 whole: Any = np.from_dlpack(plain)
         first, last = start * self.dtype.bits // 8, self.dtype.size_of(stop)

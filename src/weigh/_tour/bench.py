@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weigh._errors import UnsupportedError
+from weigh._pictures.png import png_bytes
 from weigh._tour import pictures
 from weigh._tour.digits import find_folder, find_small, read_folder, read_small
-from weigh._tour.png import png_bytes
 from weigh._tour.writer import NETWORK, remove_older, safetensors_bytes, write_file
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from weigh._compare.report import DiffReport
 from weigh._errors import UnknownNameError, printable
 from weigh._measures.difference import Difference
 from weigh._names import did_you_mean
+from weigh._number_format import number_text
 from weigh._views.document import Column, Document, Heading, Note, Part, Points, Table
-from weigh._views.stats import histogram_text, number_text
+from weigh._views.stats import histogram_text
 
 KEYS = (
     "relative_change", "norm_change", "max_abs", "changed_values", "changed_share", "cosine",

@@ -8,8 +8,8 @@ from math import isfinite
 from weigh._compare.path import PathReport, TensorPath
 from weigh._errors import UnknownNameError, printable
 from weigh._names import did_you_mean
+from weigh._number_format import number_text
 from weigh._views.document import Column, Document, Heading, Note, Part, Points, Table
-from weigh._views.stats import number_text
 
 KEYS = ("moved", "largest_step", "last_step", "name")
 """What rows can be sorted by."""

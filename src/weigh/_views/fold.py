@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from weigh._model import Tensor
 from weigh._record import field, record
+
+T = TypeVar("T")
 
 
 @record(frozen=True)
@@ -54,15 +57,32 @@ def _rows(node: _Node) -> list[tuple[list[str], Tensor, int]]:
 
 
 def _runs(node: _Node) -> list[tuple[str, _Node, int]]:
-    runs: list[tuple[str, str, _Node, int]] = []
-    for name, child in node.children.items():
-        if runs and is_number(name) and _signature(runs[-1][2]) == _signature(child):
-            first, last, block, times = runs[-1]
+    return runs(node.children.items(), _signature)
+
+
+def runs(named: Iterable[tuple[str, T]], key: Callable[[T], object]) -> list[tuple[str, T, int]]:
+    """Give neighbours with names of successive numbers and equal keys as one: ``0-11``.
+
+    Args:
+        named: things with their names, in order.
+        key: what equals that of another if the two are alike.
+
+    Returns:
+        For each, or each run of alike ones, its name, the first of it, and how many there are.
+
+    Examples:
+        >>> runs([("0", "a"), ("1", "a"), ("2", "b"), ("x", "b")], str)
+        [('0-1', 'a', 2), ('2', 'b', 1), ('x', 'b', 1)]
+    """
+    found: list[tuple[str, str, T, int]] = []
+    for name, one in named:
+        if found and is_number(name) and key(found[-1][2]) == key(one):
+            first, last, block, times = found[-1]
             if is_number(last) and int(name) == int(last) + 1:
-                runs[-1] = (first, name, block, times + 1)
+                found[-1] = (first, name, block, times + 1)
                 continue
-        runs.append((name, name, child, 1))
-    return [(a if a == b else f"{a}-{b}", block, times) for a, b, block, times in runs]
+        found.append((name, name, one, 1))
+    return [(a if a == b else f"{a}-{b}", block, times) for a, b, block, times in found]
 
 
 def is_number(name: str) -> bool:

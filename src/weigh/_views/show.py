@@ -55,7 +55,7 @@ def show_document(
         parts.append(Note(f"{len(tensors)} of {len(network.tensors())} tensors are selected."))
     if failed:
         parts.append(Note(printable(failed)))
-    parts.extend(Note(note) for note in _notes(network, counts, tree))
+    parts.extend(Note(note) for note in notes_of(network, counts, tree))
     return tuple(parts)
 
 
@@ -115,7 +115,14 @@ def totals_table(counts: Counts) -> Table:
     )
 
 
-def _notes(network: Network, counts: Counts, tree: str) -> list[str]:
+def notes_of(network: Network, counts: Counts, tree: str) -> list[str]:
+    """Say what a reader of the tree and of the totals should know besides.
+
+    Args:
+        network: what is shown.
+        counts: the totals.
+        tree: the network as it is printed.
+    """
     notes = list(network.notes)
     if network.format != "live" and ("?" in tree or "# inferred" in tree):
         notes.append(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite, log10
 
 from weigh._errors import UnknownNameError, printable
 from weigh._measures.report import StatisticsReport, StatisticsRow
 from weigh._measures.statistics import Statistics, quantile_key
 from weigh._names import did_you_mean
+from weigh._number_format import number_text
 from weigh._record import record
 from weigh._views.document import Column, Document, Note, Part, Table
 from weigh._width import cells
@@ -198,18 +198,6 @@ def _text(found: Statistics | None, key: str) -> str:
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) else number_text(value)
-
-
-def number_text(value: float) -> str:
-    """Write a number to four digits, in as few letters as that takes.
-
-    Examples:
-        >>> [number_text(x) for x in (0.0123456, -1.0, 123456.7, 3e-9)]
-        ['0.01235', '-1', '1.235e+05', '3e-09']
-    """
-    if value and isfinite(value) and 4 <= log10(abs(value)) < 5:
-        return f"{value:.0f}"
-    return f"{value:.4g}"
 
 
 def _remark(row: StatisticsRow) -> str:

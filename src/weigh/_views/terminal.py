@@ -34,8 +34,11 @@ def write(document: Document, stream: IO[str] | None) -> None:
 
 def draws(stream: IO[str] | None) -> bool:
     """Whether small pictures made of letters can be shown: on a terminal that has the letters."""
-    if stream is None or not stream.isatty():
-        return False
+    return stream is not None and stream.isatty() and has_letters(stream)
+
+
+def has_letters(stream: IO[str]) -> bool:
+    """Whether a stream can hold any letter."""
     return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 

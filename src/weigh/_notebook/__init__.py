@@ -1,0 +1,1 @@
+"""What notebooks show: HTML beside the text that a terminal has."""

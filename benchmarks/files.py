@@ -30,6 +30,9 @@ MADE = (
     "part-*",
     "shards-*MB/*",
     "shards-*MB",
+    "matrix-*.safetensors",
+    "filters-*.safetensors",
+    "blocks-*.safetensors",
     "network-*MB.*/*",
     "network-*MB.*",
 )
@@ -107,6 +110,36 @@ def changed(folder: Path, size: float, kind: str, changes: Sequence[str]) -> lis
     return list(_made(paths, [size] * len(paths)))
 
 
+def matrix(folder: Path, size: float) -> Path:
+    """Make a square bf16 matrix: 16,384 x 16,384 where files are of 2,000 MB."""
+    side = _side(16384, size)
+    (path,) = _made([folder / f"matrix-{side}.safetensors"], [side])
+    return path
+
+
+def filters(folder: Path, size: float) -> Path:
+    """Make float32 filters of 3 x 3: 512 x 512 of them where files are of 2,000 MB."""
+    many = _side(512, size)
+    (path,) = _made([folder / f"filters-{many}.safetensors"], [many])
+    return path
+
+
+def blocks(folder: Path, size: float) -> Path:
+    """Make a network of small blocks: 10,000 tensors where files are of 2,000 MB."""
+    many = max(1, round(min(1.0, size / 2000) * 834))
+    (path,) = _made([folder / f"blocks-{many}.safetensors"], [many])
+    return path
+
+
+def tensors_of(blocks: Path) -> int:
+    """Count the tensors of a network that ``blocks`` made: twelve a block."""
+    return 12 * int(blocks.stem.partition("-")[2])
+
+
+def _side(whole: int, size: float) -> int:
+    return max(8, round(whole * min(1.0, size / 2000) ** 0.5))
+
+
 def settle(path: Path) -> None:
     """Bring a file's pages into memory the way a first reading from the disk does.
 
@@ -158,6 +191,8 @@ def _make(path: Path, size: float) -> None:
     elif path.parent.name.startswith("network"):
         _, kind, *_, change = path.parent.name.split(".")
         tensors = _changed(kind, change, size)
+    elif path.name.startswith(("matrix", "filters", "blocks")):
+        tensors = _drawn(path.name.partition("-")[0], int(size))
     elif path.name.startswith("trained"):
         tensors = _trained(path.name.split(".")[1], size)
     else:
@@ -258,6 +293,30 @@ def _trained(kind: str, size: float) -> dict[str, torch.Tensor]:
     for i in range(16):
         scale = 0.02 * torch.exp(0.3 * torch.randn(rows, 1))
         made[f"layers.{i}.fc.weight"] = (torch.randn(rows, 4096) * scale).to(dtype)
+    return made
+
+
+def _drawn(kind: str, many: int) -> dict[str, torch.Tensor]:
+    """Make normal values of deviation 0.02, in tensors worth a picture."""
+    import torch
+
+    if kind == "matrix":
+        whole = torch.empty(many, many, dtype=torch.bfloat16)
+        for part in whole.split(1024):
+            part.copy_(torch.randn(part.shape) * 0.02)
+        return {"fc.weight": whole}
+    if kind == "filters":
+        return {"conv.weight": torch.randn(many, many, 3, 3) * 0.02}
+    parts = {
+        **{f"attention.{name}": (64, 64) for name in ("query", "key", "value", "output")},
+        "mlp.up": (128, 64),
+        "mlp.down": (64, 128),
+    }
+    made = {}
+    for i in range(many):
+        for name, shape in parts.items():
+            made[f"layers.{i}.{name}.weight"] = torch.randn(shape) * 0.02
+            made[f"layers.{i}.{name}.bias"] = torch.zeros(shape[0])
     return made
 
 

@@ -19,6 +19,7 @@ from benchmarks.measure import (
     compared,
     run,
 )
+from benchmarks.pictures import pictures
 from benchmarks.served import MOST_SERVED, Served
 
 LISTING = Path(__file__).with_name("listing.py")
@@ -275,6 +276,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "stats": stats,
     "check": check,
     "diff": diff,
+    "pictures": pictures,
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("torchinfo")
+pytest.importorskip("matplotlib")
 pytest.importorskip("moto")
 pytest.importorskip("obstore")
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 sys.path.insert(0, str(ROOT))
-from benchmarks import rivals  # noqa: E402
+from benchmarks import picture_rivals, pictures, rivals  # noqa: E402
 from benchmarks.changes import CHANGES, network  # noqa: E402
 from benchmarks.diff import _finds  # noqa: E402
 from benchmarks.groups import same_tensors  # noqa: E402
@@ -62,6 +63,7 @@ def test_every_comparison_is_made(rows: list[dict[str, object]]) -> None:
         "stats",
         "check",
         "diff",
+        "pictures",
     }
     networks = ["MLP of 1000 layers, on meta", "nn.Transformer()", "the article's network"]
     assert [(row["name"], row["against"]) for row in rows if row["group"] == "live"] == [
@@ -79,6 +81,40 @@ def test_diff_is_held_against_reading_both_files(rows: list[dict[str, object]]) 
         for change in ("identical", "5 % changed", "all changed")
         for threads in ("1 thread", "2 threads")
     ]
+
+
+def test_pictures_are_held_against_reading_the_file(rows: list[dict[str, object]]) -> None:
+    names = {row["name"] for row in rows if row["against"] == "reading it mapped"}
+    assert names == {
+        *(f"matrix: {what}{end}" for what in ("first paint", "picture") for end in ("", " to PNG")),
+        *(f"{what}: picture to SVG" for what in ("matrix", "filters")),
+        *(f"filters: picture{end}" for end in ("", " to PNG")),
+    }
+
+
+def test_what_others_draw_is_drawn(cache: Path, rows: list[dict[str, object]]) -> None:
+    """Of the programs of `make rivals`, those that are there."""
+    against = {row["against"] for row in rows if row["group"] == "pictures"}
+    for way, name in pictures.NAMES.items():
+        if rivals.installed("matplotlib" if way == "pooled" else way) and "plots" not in way:
+            assert name in against
+    script = [sys.executable, "-P", picture_rivals.__file__]
+    out = cache / "part-drawn.png"
+    for way in ("matplotlib", "pooled"):
+        run([*script, way, cache / "matrix-366.safetensors", out])
+        assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_value_leaves_the_colours_of_the_others() -> None:
+    """What the table of abilities says of Weigh is so."""
+    done = run([sys.executable, "-m", "benchmarks.picture_abilities", "weigh"], keep=True)
+    lines = [line.strip("| ").split(" | ") for line in done.output.splitlines()[2:]]
+    found = dict(lines)
+    assert int(found.pop("one value is 50: colours left for all others")) > 100
+    assert found.pop("NaN, Inf and -Inf are told apart") == "3 of 3"
+    far = [found.pop(one) for one in list(found) if "cones" in one or "how far apart" in one]
+    assert all(int(one) > 50 for one in far)
+    assert set(found.values()) == {"yes"}
 
 
 def test_from_afar_only_headers_come(rows: list[dict[str, object]]) -> None:

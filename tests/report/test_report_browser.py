@@ -54,8 +54,7 @@ def focused(seen: Visit) -> str:
     ))  # fmt: skip
 
 
-@pytest.mark.parametrize("width", [1280, 320])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
 def test_every_view_is_accessible(folder: Path, visit: Visitor, scheme: str, width: int) -> None:
     seen = visit(folder / "two.html", scheme=scheme, width=width, reduced_motion="reduce")
     found = {}

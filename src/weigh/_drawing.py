@@ -11,7 +11,6 @@ from weigh._model import tensor_at
 from weigh._tensor import Tensor
 
 if TYPE_CHECKING:
-    from weigh._measures.table import Table
     from weigh._model import Network
     from weigh._pictures.histogram import Histogram
     from weigh._pictures.limit import Limit
@@ -180,28 +179,19 @@ def histogram_of_tensor(
     progress: Callable[[int], None] | None = None,
 ) -> Histogram:
     """Show how the values of one tensor are distributed; see ``histogram``."""
+    from weigh._measures.measure import table_of
+    from weigh._measures.measured import Options
     from weigh._pictures.histogram import histogram_of
 
+    options = Options((), threads=threads, progress=progress)
     return histogram_of(
-        _table(tensor, threads, progress),
+        table_of(tensor, options),
         name=tensor.name,
         scale=scale,
-        beside=None if beside is None else _table(beside, threads, progress),
+        beside=None if beside is None else table_of(beside, options),
         initial=tensor.initial or False,
         whole=whole,
     )
-
-
-def _table(tensor: Tensor, threads: int, progress: Callable[[int], None] | None) -> Table:
-    """Count a tensor's values."""
-    from weigh._errors import ValuesError
-    from weigh._measures.measure import measure_one
-    from weigh._measures.measured import Options
-
-    measured = measure_one(tensor, Options((), threads=threads, progress=progress))
-    if measured.table is None:
-        raise ValuesError(measured.problem)
-    return measured.table
 
 
 def ridge(

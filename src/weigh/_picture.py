@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from weigh._api import open as open_network
 from weigh._bar import Bar
-from weigh._drawing import histogram, picture, ridge
+from weigh._drawing import CELLS, histogram, picture, ridge
 from weigh._errors import UnknownNameError, UsageError, WeighError
 from weigh._model import tensor_at
+from weigh._pictures.figure import check_ending
 from weigh._pictures.picture import SAMPLED, Picture
 from weigh._record import field, record
 
@@ -35,7 +36,7 @@ class Request:
     scale: Any = "tensor"
     reducer: Reducer = "extreme"
     rgb: bool | None = None
-    cells: int = 1024
+    cells: int = CELLS
     histogram: bool = False
     ridge: bool = False
     beside: str | None = None
@@ -55,7 +56,7 @@ def run(request: Request) -> int:
     """
     _check(request)
     if request.output is not None:
-        _check_ending(request.output)  # not after an hour's work
+        check_ending(request.output)  # not after an hour's work
     network = open_network(request.source)
     terminal = _terminal(request)
     try:
@@ -98,15 +99,6 @@ def _check(request: Request) -> None:
         if distribution and getattr(request, option) != getattr(plain, option):
             name = option.removesuffix("s") if option == "sizes" else option
             raise UsageError(f"--{name} is for pictures, not for distributions")
-
-
-def _check_ending(output: str) -> None:
-    if not output.lower().endswith((".svg", ".png")):
-        raise UsageError(
-            "pictures are saved as SVG or PNG",
-            seen=repr(output),
-            do="Let the name end in .svg or .png.",
-        )
 
 
 def _terminal(request: Request) -> Terminal | None:

@@ -48,13 +48,13 @@ def measure(tensors: Sequence[Tensor], options: Options | None = None) -> Iterat
     yield from _Crew(ordered, threads, options).run()
 
 
-def table_of(tensor: Tensor) -> Table:
+def table_of(tensor: Tensor, options: Options | None = None) -> Table:
     """Count the patterns of one tensor.
 
     Raises:
         ValuesError: its values cannot be had.
     """
-    measured = measure_one(tensor)
+    measured = measure_one(tensor, options)
     if measured.table is None:
         raise ValuesError(measured.problem)
     return measured.table

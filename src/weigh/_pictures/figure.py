@@ -87,23 +87,29 @@ class Figure(Shown, ABC):
             SourceError: the file cannot be written.
         """
         name = fspath(path)
-        lower = name.lower()
-        if lower.endswith(".svg"):
-            data = self.svg(theme).encode("utf-8")
-        elif lower.endswith(".png"):
-            data = self.png(theme)
-        else:
-            raise UsageError(
-                "pictures are saved as SVG or PNG",
-                seen=repr(name),
-                do="Let the name end in .svg or .png.",
-            )
+        check_ending(name)
+        vector = name.lower().endswith(".svg")
+        data = self.svg(theme).encode("utf-8") if vector else self.png(theme)
         try:
             with open(name, "wb") as file:  # noqa: PTH123 # pathlib takes long to load
                 file.write(data)
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
             why = error.strerror if isinstance(error, OSError) else None
             raise SourceError(f"cannot be written: {why or error}", where=name) from None
+
+
+def check_ending(name: str) -> None:
+    """Refuse the name of a file that is neither of the two that a picture becomes.
+
+    Raises:
+        UsageError: it ends otherwise.
+    """
+    if not name.lower().endswith((".svg", ".png")):
+        raise UsageError(
+            "pictures are saved as SVG or PNG",
+            seen=repr(name),
+            do="Let the name end in .svg or .png.",
+        )
 
 
 def _known(theme: Theme) -> Theme:

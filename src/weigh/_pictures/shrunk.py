@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from weigh._dtypes import DTYPES
+from weigh._dtypes import DTYPES, DType
 from weigh._index import Region
 from weigh._measures._kernels import shrink
 from weigh._measures.crew import Crew, processors
@@ -96,7 +96,7 @@ def shrunk(
     cells = plan.cells
     table = Table(dtype) if counted else None
     if raw is not None and plain and matrix is not None:
-        crew = _Crew(raw, matrix, tensor, how, dtype, table, threads, progress, sampled=sampled)
+        crew = _Crew(raw, matrix, how, dtype, table, threads, progress, sampled=sampled)
         values, flags = np.zeros(prod(cells)), np.zeros(prod(cells), np.uint8)
         width = len(matrix.column_starts)
         for first, numbers, marks in crew.run():
@@ -104,27 +104,29 @@ def shrunk(
             values[at], flags[at] = numbers, marks
         return Shrunk(values.reshape(cells), flags.reshape(cells), table, crew.read)
     if plan.per_cell == 1:
-        return _whole(tensor, table, parts, progress)
+        return _whole(tensor, table, progress)
     gathered = _Gathered(plan, how)
-    kept = DTYPES["float32"] if tensor.dtype.family in DEQUANTIZED else tensor.dtype
     for region in boxes(plan.shape, PIECE):
         array = tensor.values.read(region)
         if table is not None:
-            table.add(bytes_of(encoded(array, kept)), array.size * parts)
+            _count(table, array, tensor.dtype)
         gathered.add(array, region)
         if progress is not None:
             progress((tensor.bytes or 0) * array.size // max(1, tensor.count or 1))
     return gathered.finished(table, tensor.count or 0)
 
 
-def _whole(
-    tensor: Tensor, table: Table | None, parts: int, progress: Callable[[int], None] | None
-) -> Shrunk:
+def _count(table: Table, array: Array, dtype: DType) -> None:
+    """Count values that were read."""
+    kept = DTYPES["float32"] if dtype.family in DEQUANTIZED else dtype
+    table.add(bytes_of(encoded(array, kept)), array.size * counted_as(dtype)[1])
+
+
+def _whole(tensor: Tensor, table: Table | None, progress: Callable[[int], None] | None) -> Shrunk:
     """Give each value a cell of its own."""
     array = tensor.read()
     if table is not None:
-        kept = DTYPES["float32"] if tensor.dtype.family in DEQUANTIZED else tensor.dtype
-        table.add(bytes_of(encoded(array, kept)), array.size * parts)
+        _count(table, array, tensor.dtype)
     numbers = _real(array)
     finite = np.isfinite(numbers)
     flags = np.full(numbers.shape, FINITE_FLAG, np.uint8)
@@ -199,7 +201,6 @@ class _Crew(Crew[tuple[int, Array, Array]]):
         self,
         raw: Callable[[int, int], memoryview],
         matrix: _Matrix,
-        tensor: Tensor,
         how: Reducer,
         dtype: str,
         table: Table | None,
@@ -211,7 +212,6 @@ class _Crew(Crew[tuple[int, Array, Array]]):
         super().__init__(threads or processors())
         self._raw, self._matrix, self._how, self._dtype = raw, matrix, how, dtype
         self._table, self._progress, self._sampled = table, progress, sampled
-        self._width = tensor.dtype.bits // 8
         self._jobs = self._cut()
         self.read = 0
 
